@@ -1,0 +1,69 @@
+"""Every limit of the protocol, with the reason for its size (spec 15).
+
+Sizes are in bytes, times in seconds. A value *at* a limit is accepted, one past it is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+HOUR: Final = 3_600
+DAY: Final = 24 * HOUR
+
+# Encoding. Depth counts arrays per object: an embedded `bin` object starts again at 1.
+MAX_DEPTH: Final = 4
+
+# A message body: what a person writes, in UTF-8, before any padding.
+MAX_BODY: Final = 64 * 1024
+# The encoded content around it: time, policy, quote and array headers fit in 256 bytes.
+MAX_CONTENT: Final = MAX_BODY + 256
+# A padded content may be as large as the largest envelope step that a full body can need.
+MAX_CIPHERTEXT: Final = 80 * 1024
+# A commit: 1,000 operations of at most about 700 bytes each.
+MAX_COMMIT: Final = 768 * 1024
+# An invitation carries the roster of up to 1,000 members and the commit that admits.
+MAX_INVITATION: Final = 1536 * 1024
+# The largest thing a mailbox takes: an invitation, sealed and padded (Padmé adds at most 12 %).
+MAX_ENVELOPE: Final = 2 * 1024 * 1024
+
+# Members of a room: one commit costs a slot for each, so this bounds the cost of every commit.
+MAX_MEMBERS: Final = 1_000
+# Proofs in a commit; each is verified by every member.
+MAX_PROOFS: Final = 16
+
+# The forward jump: how many message keys of a chain one message may skip. It bounds the work that
+# a forged index can cause (about 1 ms) and the keys one chain may keep.
+MAX_JUMP: Final = 1_000
+# Skipped keys a room keeps over all its chains.
+MAX_SKIPPED_ROOM: Final = 4_000
+SKIPPED_LIFETIME: Final = 72 * HOUR
+# Indices are 32-bit: a chain refreshes long before.
+MAX_INDEX: Final = 2**32 - 1
+
+# Epochs that are over stay readable for late messages, and siblings of their commits recognisable.
+EPOCH_GRACE: Final = 72 * HOUR
+MAX_EPOCHS: Final = 256
+
+# A commit that claims to be later than this after the receiver's clock waits.
+MAX_CLOCK_LEAD: Final = 5 * 60
+
+# A refresh is due after so long, or after so many own messages in signed and deniable rooms.
+REFRESH_AFTER: Final = 7 * DAY
+REFRESH_MESSAGES: Final = 256
+
+# Key packages.
+ONE_TIME_PREKEYS: Final = 4
+PACKAGE_LIFETIME: Final = 30 * DAY
+SIGNED_PREKEY_ROTATION: Final = 7 * DAY
+SIGNED_PREKEY_GRACE: Final = 72 * HOUR
+
+# Evaporation: no message outlives this, viewed or not.
+MAX_LIFETIME: Final = 72 * HOUR
+
+# Device and transport.
+MAX_WAITING: Final = 256
+MAILBOX_ENVELOPES: Final = 1_000
+RETENTION: Final = 72 * HOUR
+MAILBOX_DRAIN_MIN: Final = 72 * HOUR
+MAILBOX_DRAIN_MAX: Final = 30 * DAY
+MAX_NAME: Final = 256

@@ -1,0 +1,171 @@
+"""The primitives of suite 1, and the rules for using them (spec 03).
+
+Nothing here is hand-written cryptography: BLAKE2b comes from `hashlib`, everything else from
+libsodium through PyNaCl. What this module adds is strictness: which keys, points and signatures
+are refused, and one way each to derive, hash, sign and encrypt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from nacl import bindings as sodium
+from nacl.exceptions import CryptoError
+
+from .errors import Reason, RemoteError
+from .wire import Value, encode
+
+__all__ = ["EMPTY_KEY", "H", "KDF", "SUITES", "SUITE_1", "Random", "Suite", "check_dh_key",
+           "check_sign_key", "decrypt", "dh", "dh_keypair", "dh_public", "encrypt", "equal",
+           "sign", "sign_keypair", "suite", "verify"]  # fmt: skip
+
+KEY_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+TAG_BYTES: Final = 16
+EMPTY_KEY: Final = bytes(KEY_BYTES)
+_ZERO_NONCE: Final = bytes(12)
+_FIELD_PRIME: Final = 2**255 - 19
+# What every signature of this protocol starts with, so that an identity key that is also used
+# elsewhere never signs anything that means something here.
+_SIGNATURE_CONTEXT: Final = b"Evanesce 1"
+
+# A source of random bytes: called with a length, returns that many. Passed in, never ambient.
+Random = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A set of algorithms, fixed for a room and bound into its context. Never negotiated."""
+
+    number: int
+    name: str
+    leaf_key_bytes: int
+
+
+SUITE_1: Final = Suite(1, "X25519, Ed25519, ChaCha20-Poly1305, BLAKE2b", 32)
+SUITES: Final = {SUITE_1.number: SUITE_1}
+
+
+def suite(number: int) -> Suite:
+    """Return the suite with this number. Raise `RemoteError` (unknown-suite)."""
+    try:
+        return SUITES[number]
+    except KeyError:
+        raise RemoteError(Reason.UNKNOWN_SUITE, f"suite {number}") from None
+
+
+def KDF(key: bytes, label: bytes, *parts: Value, size: int = 32) -> bytes:  # noqa: N802  spec name
+    """Derive `size` (1 to 64) bytes: BLAKE2b keyed with `key` (32 bytes) over ``[label, *parts]``."""
+    return hashlib.blake2b(encode([label, *parts]), key=key, digest_size=size).digest()
+
+
+def H(label: bytes, *parts: Value) -> bytes:  # noqa: N802  spec name
+    """Hash to 32 bytes: unkeyed BLAKE2b-256 over the canonical encoding of ``[label, *parts]``."""
+    return hashlib.blake2b(encode([label, *parts]), digest_size=32).digest()
+
+
+def equal(a: bytes, b: bytes) -> bool:
+    """Compare in constant time (for equal lengths)."""
+    return hmac.compare_digest(a, b)
+
+
+# --- X25519 (RFC 7748) ---------------------------------------------------------------------------
+
+
+def dh_public(private: bytes) -> bytes:
+    """Return the public key (32 bytes) of an X25519 private key (32 bytes)."""
+    return sodium.crypto_scalarmult_base(private)
+
+
+def dh_keypair(random: Random) -> tuple[bytes, bytes]:
+    """Return a new X25519 key pair: private, public (32 bytes each)."""
+    private = random(KEY_BYTES)
+    return private, dh_public(private)
+
+
+def dh(private: bytes, public: bytes) -> bytes:
+    """Return the X25519 shared secret (32 bytes).
+
+    Raise `RemoteError` (bad-key) when `public` is not canonical or the result is all zero
+    (REQ-PRIM-03, 04).
+    """
+    if len(public) != KEY_BYTES or int.from_bytes(public, "little") >= _FIELD_PRIME:
+        raise RemoteError(Reason.BAD_KEY, "X25519 public key is not canonical")
+    try:
+        shared = sodium.crypto_scalarmult(private, public)
+    except CryptoError as error:  # libsodium refuses the points that give zero
+        raise RemoteError(Reason.BAD_KEY, "X25519 public key of small order") from error
+    if equal(shared, EMPTY_KEY):
+        raise RemoteError(Reason.BAD_KEY, "X25519 public key of small order")
+    return shared
+
+
+# Any scalar will do for a trial exchange: the result is zero exactly for points of small order.
+_TRIAL_SCALAR: Final = bytes([8]) + bytes(30) + bytes([64])
+
+
+def check_dh_key(public: bytes) -> None:
+    """Refuse an X25519 key that must not be admitted: `RemoteError` (bad-key) (REQ-PRIM-05)."""
+    dh(_TRIAL_SCALAR, public)
+
+
+# --- Ed25519 (RFC 8032) --------------------------------------------------------------------------
+
+
+def sign_keypair(random: Random) -> tuple[bytes, bytes]:
+    """Return a new Ed25519 key pair: private (seed ‖ public, 64 bytes), public (32 bytes)."""
+    public, private = sodium.crypto_sign_seed_keypair(random(KEY_BYTES))
+    return private, public
+
+
+def sign(private: bytes, label: bytes, *parts: Value) -> bytes:
+    """Return the Ed25519 signature (64 bytes) over ``["Evanesce 1", label, *parts]``."""
+    message = encode([_SIGNATURE_CONTEXT, label, *parts])
+    return sodium.crypto_sign(message, private)[:SIGNATURE_BYTES]
+
+
+def verify(public: bytes, signature: bytes, label: bytes, *parts: Value) -> None:
+    """Check a signature made by `sign`. Raise `RemoteError` (bad-signature).
+
+    libsodium refuses S ≥ L, keys and R that are not canonical or of small order, and compares
+    encode(S·B − h·A) with R without the cofactor (REQ-PRIM-07 to 10).
+    """
+    message = encode([_SIGNATURE_CONTEXT, label, *parts])
+    if len(signature) != SIGNATURE_BYTES or len(public) != KEY_BYTES:
+        raise RemoteError(Reason.BAD_SIGNATURE, "signature or key of a wrong length")
+    try:
+        sodium.crypto_sign_open(signature + message, public)
+    except CryptoError as error:
+        raise RemoteError(Reason.BAD_SIGNATURE, "signature does not verify") from error
+
+
+def check_sign_key(public: bytes) -> None:
+    """Refuse an Ed25519 key that must not be admitted: `RemoteError` (bad-key).
+
+    It must be the canonical encoding of a point of the prime-order subgroup (REQ-PRIM-06).
+    """
+    if len(public) != KEY_BYTES or not sodium.crypto_core_ed25519_is_valid_point(public):
+        raise RemoteError(Reason.BAD_KEY, "Ed25519 public key is not in the prime-order subgroup")
+
+
+# --- ChaCha20-Poly1305 (RFC 8439) ----------------------------------------------------------------
+
+
+def encrypt(key: bytes, plaintext: bytes) -> bytes:
+    """Encrypt under a key that is used once, so the nonce is zero. Adds a tag of 16 bytes."""
+    return sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, None, _ZERO_NONCE, key)
+
+
+def decrypt(key: bytes, ciphertext: bytes) -> bytes:
+    """Undo `encrypt`. Raise `RemoteError` (bad-ciphertext)."""
+    if len(ciphertext) < TAG_BYTES:
+        raise RemoteError(Reason.BAD_CIPHERTEXT, "ciphertext shorter than its tag")
+    try:
+        return sodium.crypto_aead_chacha20poly1305_ietf_decrypt(ciphertext, None, _ZERO_NONCE, key)
+    except CryptoError as error:
+        raise RemoteError(Reason.BAD_CIPHERTEXT, "ciphertext does not authenticate") from error
+

@@ -1,0 +1,241 @@
+"""Canonical MessagePack, restricted (spec 04).
+
+Allowed: arrays, unsigned integers, `bin` and `str` in their shortest form, nil, booleans; depth 4.
+`decode` first walks the raw bytes without building anything, so that a huge length, a nesting bomb
+or a non-minimal form is refused before memory is spent on it; only then does the MessagePack
+library build the values. For accepted bytes, ``encode(decode(data)) == data`` always holds.
+
+A `Form` describes one object of the protocol: its type number and its fields. All formats of the
+protocol are tables of forms, and spec 04 lists the same tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Union
+
+import msgpack
+
+from .errors import LocalError, Reason, RemoteError
+from .limits import MAX_DEPTH
+
+__all__ = ["VERSION", "Field", "Form", "Value", "array", "binary", "boolean", "decode", "encode",
+           "kind_of", "maybe", "record", "text", "uint"]  # fmt: skip
+
+VERSION: Final = 1
+
+Value = Union[bytes, str, int, bool, None, Sequence["Value"]]
+
+
+def encode(value: Value) -> bytes:
+    """Return the canonical encoding of `value`. Raise `LocalError` (bad-form) if it has none."""
+    try:
+        return msgpack.packb(value, use_bin_type=True, strict_types=False)  # type: ignore[no-any-return]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise LocalError(Reason.BAD_FORM, "value has no canonical encoding") from error
+
+
+def decode(data: bytes, *, limit: int) -> Any:
+    """Return the value that `data` encodes.
+
+    Raise `RemoteError`: too-large (over `limit` bytes), truncated, trailing-bytes, non-canonical,
+    forbidden-type, too-deep (REQ-WIRE-01 to 08).
+    """
+    if len(data) > limit:
+        raise RemoteError(Reason.TOO_LARGE, f"{len(data)} bytes, {limit} allowed")
+    _scan(data)
+    try:
+        return msgpack.unpackb(data, raw=False, use_list=True, strict_map_key=False)
+    except UnicodeDecodeError as error:
+        raise RemoteError(Reason.NON_CANONICAL, "str is not UTF-8") from error
+
+
+def _scan(data: bytes) -> None:
+    """Check the whole of `data` for canonical form, allocating nothing that grows with it."""
+    size = len(data)
+    at = 0
+    # How many items are still to come in each open array; the outermost level awaits one item.
+    open_arrays = [1]
+    while open_arrays:
+        if open_arrays[-1] == 0:
+            open_arrays.pop()
+            continue
+        open_arrays[-1] -= 1
+        if at >= size:
+            raise RemoteError(Reason.TRUNCATED, "input ends inside an object")
+        first = data[at]
+        at += 1
+        if first <= 0x7F or first in (0xC0, 0xC2, 0xC3):  # small unsigned, nil, booleans
+            continue
+        if 0x90 <= first <= 0x9F:
+            width, least, count = 0, 0, first & 0x0F
+        elif 0xA0 <= first <= 0xBF:
+            width, least, count = 0, 0, first & 0x1F
+        elif first in _SIZED:
+            width, least = _SIZED[first]
+            if at + width > size:
+                raise RemoteError(Reason.TRUNCATED, "input ends inside a length or integer")
+            count = int.from_bytes(data[at : at + width], "big")
+        else:
+            raise RemoteError(Reason.FORBIDDEN_TYPE, f"type byte 0x{first:02x}")
+        if count < least:
+            raise RemoteError(Reason.NON_CANONICAL, "longer form than needed")
+        at += width
+        if 0xCC <= first <= 0xCF:  # unsigned integer: its bytes are the value
+            continue
+        if count > size - at:  # every item of an array takes at least one byte
+            raise RemoteError(Reason.TRUNCATED, "announced length exceeds the input")
+        if 0x90 <= first <= 0x9F or first in (0xDC, 0xDD):
+            if len(open_arrays) > MAX_DEPTH:
+                raise RemoteError(Reason.TOO_DEEP, f"more than {MAX_DEPTH} arrays deep")
+            open_arrays.append(count)
+        else:
+            at += count
+    if at != size:
+        raise RemoteError(Reason.TRAILING_BYTES, f"{size - at} bytes after the object")
+
+
+# first byte: (bytes of the length or value that follow, least value for which this form is shortest)
+_SIZED: Final = {
+    0xC4: (1, 0), 0xC5: (2, 1 << 8), 0xC6: (4, 1 << 16),  # bin 8, 16, 32
+    0xCC: (1, 1 << 7), 0xCD: (2, 1 << 8), 0xCE: (4, 1 << 16), 0xCF: (8, 1 << 32),  # uint 8 to 64
+    0xD9: (1, 1 << 5), 0xDA: (2, 1 << 8), 0xDB: (4, 1 << 16),  # str 8, 16, 32
+    0xDC: (2, 1 << 4), 0xDD: (4, 1 << 16),  # array 16, 32
+}  # fmt: skip
+
+
+# A field checks one decoded value and returns it, or raises `RemoteError` (bad-form, too-large).
+Field = Callable[[Any], Any]
+
+
+def _bad(what: str) -> RemoteError:
+    return RemoteError(Reason.BAD_FORM, what)
+
+
+def binary(least: int, most: int | None = None) -> Field:
+    """`bin` of exactly `least` bytes, or of `least` to `most`."""
+    highest = least if most is None else most
+
+    def check(value: Any) -> Any:
+        if type(value) is not bytes:
+            raise _bad("expected bin")
+        if not least <= len(value) <= highest:
+            if most is not None and len(value) > most:
+                raise RemoteError(Reason.TOO_LARGE, f"{len(value)} bytes, {most} allowed")
+            raise _bad(f"bin of {len(value)} bytes")
+        return value
+
+    return check
+
+
+def uint(most: int = 2**64 - 1) -> Field:
+    """An unsigned integer of at most `most`."""
+
+    def check(value: Any) -> Any:
+        if type(value) is not int or not 0 <= value <= most:
+            raise _bad(f"expected an unsigned integer of at most {most}")
+        return value
+
+    return check
+
+
+def text(most: int) -> Field:
+    """`str` of at most `most` bytes of UTF-8."""
+
+    def check(value: Any) -> Any:
+        if type(value) is not str:
+            raise _bad("expected str")
+        if len(value) > most or len(value.encode()) > most:
+            raise RemoteError(Reason.TOO_LARGE, f"more than {most} bytes of text")
+        return value
+
+    return check
+
+
+def boolean(value: Any) -> Any:
+    """True or false."""
+    if type(value) is not bool:
+        raise _bad("expected a boolean")
+    return value
+
+
+def maybe(field: Field) -> Field:
+    """`field`, or nil."""
+
+    def check(value: Any) -> Any:
+        return None if value is None else field(value)
+
+    return check
+
+
+def array(item: Field, most: int, least: int = 0) -> Field:
+    """An array of `least` to `most` items, each of which is an `item`."""
+
+    def check(value: Any) -> Any:
+        if type(value) is not list:
+            raise _bad("expected an array")
+        if len(value) > most:
+            raise RemoteError(Reason.TOO_LARGE, f"{len(value)} items, {most} allowed")
+        if len(value) < least:
+            raise _bad(f"{len(value)} items, {least} needed")
+        return [item(entry) for entry in value]
+
+    return check
+
+
+def record(*fields: Field) -> Field:
+    """An array with exactly these fields."""
+    count = len(fields)
+
+    def check(value: Any) -> Any:
+        if type(value) is not list or len(value) != count:
+            raise _bad(f"expected an array of {count}")
+        return [field(entry) for field, entry in zip(fields, value, strict=True)]
+
+    return check
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A top-level object: ``[version, type, *fields]``, at most `limit` bytes."""
+
+    name: str
+    type: int
+    limit: int
+    fields: tuple[Field, ...]
+
+    def build(self, *values: Value) -> bytes:
+        """Encode an object of this form. Raise `LocalError` (bad-form) on a wrong field count."""
+        if len(values) != len(self.fields):
+            raise LocalError(Reason.BAD_FORM, f"{self.name} has {len(self.fields)} fields")
+        return encode([VERSION, self.type, *values])
+
+    def parse(self, data: bytes) -> list[Any]:
+        """Return the fields of an object of this form.
+
+        Raise `RemoteError` with the reasons of `decode`, then wrong-version, wrong-type, bad-form,
+        in this order.
+        """
+        value = decode(data, limit=self.limit)
+        if kind_of_value(value) != self.type:
+            raise RemoteError(Reason.WRONG_TYPE, f"expected {self.name}")
+        if len(value) != len(self.fields) + 2:
+            raise _bad(f"{self.name} has {len(self.fields) + 2} items")
+        return [field(value[n]) for n, field in enumerate(self.fields, 2)]
+
+
+def kind_of(data: bytes, *, limit: int) -> int:
+    """Return the type number of a top-level object. Raise as `Form.parse`."""
+    return kind_of_value(decode(data, limit=limit))
+
+
+def kind_of_value(value: Any) -> int:
+    """Return the type number of a decoded top-level object, after checking its version."""
+    if type(value) is not list or len(value) < 2:
+        raise _bad("not an object of this protocol")
+    if type(value[0]) is not int or value[0] != VERSION:
+        raise RemoteError(Reason.WRONG_VERSION, "not version 1")
+    if type(value[1]) is not int:
+        raise _bad("type is not a number")
+    return int(value[1])
