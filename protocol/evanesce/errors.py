@@ -15,6 +15,8 @@ no plaintext and no other secret.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 __all__ = ["EvanesceError", "HeldError", "LocalError", "Reason", "RemoteError", "StorageError"]
@@ -86,7 +88,7 @@ class Reason(StrEnum):
 
 
 class EvanesceError(Exception):
-    """Base of every error of this package; ``reason`` is its code, ``detail`` a short English text."""
+    """Base of every error of this package: ``reason`` is its code, ``detail`` a short text."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         self.reason = reason
@@ -111,3 +113,12 @@ class HeldError(RemoteError):
 
 class StorageError(EvanesceError):
     """The device store failed, or holds something this version cannot read."""
+
+
+@contextmanager
+def local_fault() -> Iterator[None]:
+    """Turn a `RemoteError` into a `LocalError`: the same check failed on what the caller asked."""
+    try:
+        yield
+    except RemoteError as error:
+        raise LocalError(error.reason, error.detail) from error

@@ -16,15 +16,12 @@ from typing import Final
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
 
-from .errors import Reason, RemoteError
+from .errors import LocalError, Reason, RemoteError
 from .wire import Value, encode
-
-__all__ = ["EMPTY_KEY", "H", "KDF", "SUITES", "SUITE_1", "Random", "Suite", "check_dh_key",
-           "check_sign_key", "decrypt", "dh", "dh_keypair", "dh_public", "encrypt", "equal",
-           "sign", "sign_keypair", "suite", "verify"]  # fmt: skip
 
 KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
+_SIGN_KEY_BYTES: Final = 64  # seed ‖ public key, as libsodium keeps it
 TAG_BYTES: Final = 16
 EMPTY_KEY: Final = bytes(KEY_BYTES)
 _ZERO_NONCE: Final = bytes(12)
@@ -51,20 +48,33 @@ SUITES: Final = {SUITE_1.number: SUITE_1}
 
 
 def suite(number: int) -> Suite:
-    """Return the suite with this number. Raise `RemoteError` (unknown-suite)."""
+    """Return the suite with this number. Raise `RemoteError` (unknown-suite) (REQ-PRIM-19)."""
     try:
         return SUITES[number]
     except KeyError:
         raise RemoteError(Reason.UNKNOWN_SUITE, f"suite {number}") from None
 
 
+def _check_own_key(key: bytes, size: int = KEY_BYTES) -> None:
+    """Refuse a key of ours with a wrong length: libsodium would read past its end (REQ-PRIM-16)."""
+    if len(key) != size:
+        raise LocalError(Reason.BAD_INPUT, f"key of {len(key)} bytes, {size} needed")
+
+
 def KDF(key: bytes, label: bytes, *parts: Value, size: int = 32) -> bytes:  # noqa: N802  spec name
-    """Derive `size` (1 to 64) bytes: BLAKE2b keyed with `key` (32 bytes) over ``[label, *parts]``."""
+    """Derive `size` (1 to 64) bytes: BLAKE2b under `key` (32 bytes) over ``[label, *parts]``.
+
+    (REQ-PRIM-01)
+    """
+    _check_own_key(key)  # without a key, BLAKE2b would be `H`
     return hashlib.blake2b(encode([label, *parts]), key=key, digest_size=size).digest()
 
 
 def H(label: bytes, *parts: Value) -> bytes:  # noqa: N802  spec name
-    """Hash to 32 bytes: unkeyed BLAKE2b-256 over the canonical encoding of ``[label, *parts]``."""
+    """Hash to 32 bytes: unkeyed BLAKE2b-256 over the canonical encoding of ``[label, *parts]``.
+
+    (REQ-PRIM-02)
+    """
     return hashlib.blake2b(encode([label, *parts]), digest_size=32).digest()
 
 
@@ -78,6 +88,7 @@ def equal(a: bytes, b: bytes) -> bool:
 
 def dh_public(private: bytes) -> bytes:
     """Return the public key (32 bytes) of an X25519 private key (32 bytes)."""
+    _check_own_key(private)
     return sodium.crypto_scalarmult_base(private)
 
 
@@ -93,6 +104,7 @@ def dh(private: bytes, public: bytes) -> bytes:
     Raise `RemoteError` (bad-key) when `public` is not canonical or the result is all zero
     (REQ-PRIM-03, 04).
     """
+    _check_own_key(private)
     if len(public) != KEY_BYTES or int.from_bytes(public, "little") >= _FIELD_PRIME:
         raise RemoteError(Reason.BAD_KEY, "X25519 public key is not canonical")
     try:
@@ -118,23 +130,33 @@ def check_dh_key(public: bytes) -> None:
 
 def sign_keypair(random: Random) -> tuple[bytes, bytes]:
     """Return a new Ed25519 key pair: private (seed ‖ public, 64 bytes), public (32 bytes)."""
-    public, private = sodium.crypto_sign_seed_keypair(random(KEY_BYTES))
+    seed = random(KEY_BYTES)
+    _check_own_key(seed)
+    public, private = sodium.crypto_sign_seed_keypair(seed)
     return private, public
 
 
 def sign(private: bytes, label: bytes, *parts: Value) -> bytes:
-    """Return the Ed25519 signature (64 bytes) over ``["Evanesce 1", label, *parts]``."""
+    """Return the Ed25519 signature (64 bytes) over ``["Evanesce 1", label, *parts]``.
+
+    (REQ-PRIM-07)
+    """
+    _check_own_key(private, _SIGN_KEY_BYTES)
     message = encode([_SIGNATURE_CONTEXT, label, *parts])
     return sodium.crypto_sign(message, private)[:SIGNATURE_BYTES]
 
 
 def verify(public: bytes, signature: bytes, label: bytes, *parts: Value) -> None:
-    """Check a signature made by `sign`. Raise `RemoteError` (bad-signature).
+    """Check a signature made by `sign`. Raise `RemoteError` (bad-signature) (REQ-PRIM-07)."""
+    verify_raw(public, signature, encode([_SIGNATURE_CONTEXT, label, *parts]))
 
-    libsodium refuses S ≥ L, keys and R that are not canonical or of small order, and compares
-    encode(S·B − h·A) with R without the cofactor (REQ-PRIM-07 to 10).
+
+def verify_raw(public: bytes, signature: bytes, message: bytes) -> None:
+    """Check a signature over bare bytes, for `verify` and published vectors only.
+
+    Raise `RemoteError` (bad-signature). libsodium refuses S ≥ L, keys and R that are not canonical
+    or of small order, and compares S·B − h·A with R without the cofactor (REQ-PRIM-08 to 10).
     """
-    message = encode([_SIGNATURE_CONTEXT, label, *parts])
     if len(signature) != SIGNATURE_BYTES or len(public) != KEY_BYTES:
         raise RemoteError(Reason.BAD_SIGNATURE, "signature or key of a wrong length")
     try:
@@ -156,16 +178,20 @@ def check_sign_key(public: bytes) -> None:
 
 
 def encrypt(key: bytes, plaintext: bytes) -> bytes:
-    """Encrypt under a key that is used once, so the nonce is zero. Adds a tag of 16 bytes."""
+    """Encrypt under a key that is used once, so the nonce is zero. Adds a tag of 16 bytes.
+
+    (REQ-PRIM-11, 12)
+    """
+    _check_own_key(key)
     return sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, None, _ZERO_NONCE, key)
 
 
 def decrypt(key: bytes, ciphertext: bytes) -> bytes:
-    """Undo `encrypt`. Raise `RemoteError` (bad-ciphertext)."""
+    """Undo `encrypt`. Raise `RemoteError` (bad-ciphertext) (REQ-PRIM-11)."""
+    _check_own_key(key)
     if len(ciphertext) < TAG_BYTES:
         raise RemoteError(Reason.BAD_CIPHERTEXT, "ciphertext shorter than its tag")
     try:
         return sodium.crypto_aead_chacha20poly1305_ietf_decrypt(ciphertext, None, _ZERO_NONCE, key)
     except CryptoError as error:
         raise RemoteError(Reason.BAD_CIPHERTEXT, "ciphertext does not authenticate") from error
-

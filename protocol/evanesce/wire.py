@@ -20,16 +20,17 @@ import msgpack
 from .errors import LocalError, Reason, RemoteError
 from .limits import MAX_DEPTH
 
-__all__ = ["VERSION", "Field", "Form", "Value", "array", "binary", "boolean", "decode", "encode",
-           "kind_of", "maybe", "record", "text", "uint"]  # fmt: skip
-
 VERSION: Final = 1
 
 Value = Union[bytes, str, int, bool, None, Sequence["Value"]]
 
 
 def encode(value: Value) -> bytes:
-    """Return the canonical encoding of `value`. Raise `LocalError` (bad-form) if it has none."""
+    """Return the canonical encoding of `value`. Raise `LocalError` (bad-form) if it has none.
+
+    What the type `Value` rules out is not looked for here, in the path of every derivation: maps,
+    floats, negative integers, more than `MAX_DEPTH` arrays. `Form.build` does (REQ-WIRE-11).
+    """
     try:
         return msgpack.packb(value, use_bin_type=True, strict_types=False)  # type: ignore[no-any-return]
     except (ValueError, TypeError, OverflowError) as error:
@@ -40,7 +41,7 @@ def decode(data: bytes, *, limit: int) -> Any:
     """Return the value that `data` encodes.
 
     Raise `RemoteError`: too-large (over `limit` bytes), truncated, trailing-bytes, non-canonical,
-    forbidden-type, too-deep (REQ-WIRE-01 to 08).
+    forbidden-type, too-deep (REQ-WIRE-01 to 10).
     """
     if len(data) > limit:
         raise RemoteError(Reason.TOO_LARGE, f"{len(data)} bytes, {limit} allowed")
@@ -96,7 +97,7 @@ def _scan(data: bytes) -> None:
         raise RemoteError(Reason.TRAILING_BYTES, f"{size - at} bytes after the object")
 
 
-# first byte: (bytes of the length or value that follow, least value for which this form is shortest)
+# first byte: (bytes of the length or value that follow, least value this form is shortest for)
 _SIZED: Final = {
     0xC4: (1, 0), 0xC5: (2, 1 << 8), 0xC6: (4, 1 << 16),  # bin 8, 16, 32
     0xCC: (1, 1 << 7), 0xCD: (2, 1 << 8), 0xCE: (4, 1 << 16), 0xCF: (8, 1 << 32),  # uint 8 to 64
@@ -206,31 +207,39 @@ class Form:
     fields: tuple[Field, ...]
 
     def build(self, *values: Value) -> bytes:
-        """Encode an object of this form. Raise `LocalError` (bad-form) on a wrong field count."""
+        """Encode an object of this form.
+
+        Raise `LocalError`: bad-form (wrong field count, or no canonical encoding), too-large.
+        """
         if len(values) != len(self.fields):
             raise LocalError(Reason.BAD_FORM, f"{self.name} has {len(self.fields)} fields")
-        return encode([VERSION, self.type, *values])
+        data = encode([VERSION, self.type, *values])
+        if len(data) > self.limit:
+            raise LocalError(Reason.TOO_LARGE, f"{self.name}: {len(data)} of {self.limit} bytes")
+        try:
+            _scan(data)
+        except RemoteError as error:
+            raise LocalError(Reason.BAD_FORM, f"{self.name}: {error.detail}") from error
+        return data
 
     def parse(self, data: bytes) -> list[Any]:
         """Return the fields of an object of this form.
 
-        Raise `RemoteError` with the reasons of `decode`, then wrong-version, wrong-type, bad-form,
-        in this order.
+        Raise `RemoteError` with the reasons of `decode`, then (REQ-WIRE-14): bad-form if it is not
+        an array of two or more, wrong-version, wrong-type, bad-form or too-large of a field.
         """
-        value = decode(data, limit=self.limit)
-        if kind_of_value(value) != self.type:
+        return self.read(decode(data, limit=self.limit))
+
+    def read(self, value: Any) -> list[Any]:
+        """Return the fields of a decoded object. Raise `RemoteError` as `parse`."""
+        if kind_of(value) != self.type:
             raise RemoteError(Reason.WRONG_TYPE, f"expected {self.name}")
         if len(value) != len(self.fields) + 2:
             raise _bad(f"{self.name} has {len(self.fields) + 2} items")
         return [field(value[n]) for n, field in enumerate(self.fields, 2)]
 
 
-def kind_of(data: bytes, *, limit: int) -> int:
-    """Return the type number of a top-level object. Raise as `Form.parse`."""
-    return kind_of_value(decode(data, limit=limit))
-
-
-def kind_of_value(value: Any) -> int:
+def kind_of(value: Any) -> int:
     """Return the type number of a decoded top-level object, after checking its version."""
     if type(value) is not list or len(value) < 2:
         raise _bad("not an object of this protocol")

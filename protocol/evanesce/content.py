@@ -1,0 +1,124 @@
+"""What a message says: text, data, and a room's own announcements; and for how long (spec 13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import LocalError, Reason, RemoteError, local_fault
+from .formats import ANNOUNCEMENT, DATA, LEAVE, TEXT
+from .limits import MAX_BODY, MAX_CONTENT, MAX_LIFETIME, MAX_NAME
+from .mailbox import Mailbox
+from .wire import decode, kind_of
+
+__all__ = ["Announcement", "Content", "Evaporation", "Leave", "Said", "parse_content"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaporation:
+    """When a message evaporates.
+
+    `after_view`: seconds from viewing (0: on closing), or None when viewing starts no timer.
+    `lifetime`: seconds from the earlier of sent and received, at most `MAX_LIFETIME`, viewed or not.
+    """
+
+    after_view: int | None = None
+    lifetime: int = MAX_LIFETIME
+
+    def check(self) -> None:
+        """Raise `RemoteError` (bad-policy) for a lifetime of zero or over the limit."""
+        if not 0 < self.lifetime <= MAX_LIFETIME:
+            raise RemoteError(Reason.BAD_POLICY, f"lifetime of {self.lifetime} s")
+        if self.after_view is not None and not 0 <= self.after_view <= MAX_LIFETIME:
+            raise RemoteError(Reason.BAD_POLICY, f"after_view of {self.after_view} s")
+
+    def strictest(self, other: Evaporation) -> Evaporation:
+        """The stricter of both in each respect (REQ-EVAP-02)."""
+        timers = [t for t in (self.after_view, other.after_view) if t is not None]
+        return Evaporation(min(timers, default=None), min(self.lifetime, other.lifetime))
+
+    def deadline(self, sent: int, received: int) -> int:
+        """When it evaporates even if never viewed (REQ-EVAP-03)."""
+        return min(sent, received) + self.lifetime
+
+    def deadline_viewed(self, sent: int, received: int, viewed: int) -> int:
+        """When it evaporates once viewed at `viewed`: viewing never extends it (REQ-EVAP-04)."""
+        end = self.deadline(sent, received)
+        return end if self.after_view is None else min(end, viewed + self.after_view)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something a person said: `body` is `str` for text, `bytes` for an application's data."""
+
+    body: str | bytes
+    sent: int
+    evaporation: Evaporation
+    quote: bytes | None = None
+
+    def encode(self) -> bytes:
+        """The content's bytes. Raise `LocalError` (too-large, bad-policy, bad-input)."""
+        try:
+            raw = self.body.encode() if isinstance(self.body, str) else self.body
+        except UnicodeEncodeError as error:
+            raise LocalError(Reason.BAD_INPUT, "text is not valid Unicode") from error
+        if len(raw) > MAX_BODY:
+            raise LocalError(Reason.TOO_LARGE, f"{len(raw)} bytes, {MAX_BODY} allowed")
+        with local_fault():
+            self.evaporation.check()
+        if self.quote is not None and len(self.quote) != 16:
+            raise LocalError(Reason.BAD_INPUT, "a message id has 16 bytes")
+        form = TEXT if isinstance(self.body, str) else DATA
+        evaporation = self.evaporation
+        return form.build(
+            self.sent, evaporation.after_view, evaporation.lifetime, self.quote, self.body
+        )
+
+    def __repr__(self) -> str:
+        return f"Said({len(self.body)} {'characters' if isinstance(self.body, str) else 'bytes'})"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A member's own name, and the mailbox it reads in this room."""
+
+    name: str
+    mailbox: Mailbox
+
+    def encode(self) -> bytes:
+        """The content's bytes. Raise `LocalError` (too-large)."""
+        if len(self.name.encode()) > MAX_NAME:
+            raise LocalError(Reason.TOO_LARGE, f"a name has at most {MAX_NAME} bytes")
+        return ANNOUNCEMENT.build(self.name, self.mailbox.value())
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A signed request to be removed, which any other member commits."""
+
+    request: bytes
+
+    def encode(self) -> bytes:
+        """The content's bytes."""
+        return LEAVE.build(self.request)
+
+
+Content = Said | Announcement | Leave
+
+
+def parse_content(data: bytes) -> Content:
+    """Read a content. Raise `RemoteError`: as `Form.parse`; wrong-type for an unknown kind."""
+    value = decode(data, limit=MAX_CONTENT)
+    kind = kind_of(value)
+    if kind in (TEXT.type, DATA.type):
+        form = TEXT if kind == TEXT.type else DATA
+        sent, after_view, lifetime, quote, body = form.read(value)
+        evaporation = Evaporation(after_view, lifetime)
+        evaporation.check()
+        return Said(body, sent, evaporation, quote)
+    if kind == ANNOUNCEMENT.type:
+        name, mailbox = ANNOUNCEMENT.read(value)
+        return Announcement(name, Mailbox(*mailbox))
+    if kind == LEAVE.type:
+        (request,) = LEAVE.read(value)
+        return Leave(request)
+    raise RemoteError(Reason.WRONG_TYPE, f"content of type {kind}")

@@ -1,0 +1,62 @@
+"""Mailboxes: where sealed envelopes for one device in one room wait (spec 12).
+
+A mailbox is three values that a sender needs — address, envelope key, write capability — and two
+private keys that only its owner has: one opens envelopes, the other proves the right to read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .primitives import H, Random, dh_keypair, sign_keypair
+from .secret import Secret
+from .wire import decode, encode
+
+__all__ = ["Mailbox", "MailboxKeys"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """What a sender needs: address (32 bytes), envelope key (32), write capability (16)."""
+
+    address: bytes
+    envelope_key: bytes
+    capability: bytes
+
+    def value(self) -> list[bytes]:
+        """The wire form: an array of the three."""
+        return [self.address, self.envelope_key, self.capability]
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxKeys:
+    """What its owner keeps. The address is the hash of the Ed25519 read key (REQ-ENV-01)."""
+
+    mailbox: Mailbox
+    read_key: bytes  # Ed25519 public, 32 bytes
+    read_private: Secret  # 64 bytes
+    envelope_private: Secret  # 32 bytes
+
+    @classmethod
+    def generate(cls, random: Random) -> MailboxKeys:
+        """Make a new mailbox from 80 random bytes."""
+        read_private, read_key = sign_keypair(random)
+        envelope_private, envelope_key = dh_keypair(random)
+        mailbox = Mailbox(H(b"mailbox", read_key), envelope_key, random(16))
+        return cls(mailbox, read_key, Secret(read_private), Secret(envelope_private))
+
+    def dump(self) -> bytes:
+        """Serialise, private keys included, for a store that encrypts."""
+        return encode([
+            *self.mailbox.value(),
+            self.read_key,
+            self.read_private.reveal(),
+            self.envelope_private.reveal(),
+        ])  # fmt: skip
+
+    @classmethod
+    def load(cls, data: bytes) -> MailboxKeys:
+        """Undo `dump`."""
+        address, key, capability, read_key, read_private, private = decode(data, limit=512)
+        mailbox = Mailbox(address, key, capability)
+        return cls(mailbox, read_key, Secret(read_private), Secret(private))
