@@ -131,7 +131,9 @@ class ReceivingChain:
     def without_older(self, since: int) -> ReceivingChain:
         """The chain without the keys derived before `since`."""
         kept = {n: entry for n, entry in self.skipped.items() if entry.since >= since}
-        return self if len(kept) == len(self.skipped) else ReceivingChain(self.key, self.index, kept)
+        if len(kept) == len(self.skipped):
+            return self
+        return ReceivingChain(self.key, self.index, kept)
 
     def without_oldest(self, count: int) -> ReceivingChain:
         """The chain without its `count` lowest skipped keys, to keep a room's limit."""

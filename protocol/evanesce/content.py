@@ -8,6 +8,7 @@ from .errors import LocalError, Reason, RemoteError, local_fault
 from .formats import ANNOUNCEMENT, DATA, LEAVE, TEXT
 from .limits import MAX_BODY, MAX_CONTENT, MAX_LIFETIME, MAX_NAME
 from .mailbox import Mailbox
+from .primitives import check_dh_key
 from .wire import decode, kind_of
 
 __all__ = ["Announcement", "Content", "Evaporation", "Leave", "Said", "parse_content"]
@@ -18,7 +19,8 @@ class Evaporation:
     """When a message evaporates.
 
     `after_view`: seconds from viewing (0: on closing), or None when viewing starts no timer.
-    `lifetime`: seconds from the earlier of sent and received, at most `MAX_LIFETIME`, viewed or not.
+    `lifetime`: seconds from the earlier of sent and received, at most `MAX_LIFETIME`, viewed or
+    not.
     """
 
     after_view: int | None = None
@@ -117,6 +119,7 @@ def parse_content(data: bytes) -> Content:
         return Said(body, sent, evaporation, quote)
     if kind == ANNOUNCEMENT.type:
         name, mailbox = ANNOUNCEMENT.read(value)
+        check_dh_key(mailbox[1])
         return Announcement(name, Mailbox(*mailbox))
     if kind == LEAVE.type:
         (request,) = LEAVE.read(value)

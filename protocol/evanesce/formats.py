@@ -44,12 +44,31 @@ OPERATION_LIMIT: Final = 1_000
 _SIGNED_LIMIT: Final = 1_024
 _SMALL: Final = binary(1, _SIGNED_LIMIT)  # an embedded signed object
 
+# Operations of a commit. The first item says which.
+ADD, REMOVE, SET_ROLE, SET_POLICY = 0, 1, 2, 3
+_OPERATIONS: Final = {
+    ADD: record(uint(), _SMALL, ROLE),
+    REMOVE: record(uint(), ID, ID),
+    SET_ROLE: record(uint(), ID, ROLE),
+    SET_POLICY: record(uint(), POLICY),
+}
+
+
+def _operation(value: object) -> object:
+    """An operation: ``[0, key package, role] | [1, member, admission] | [2, member, role] | …``."""
+    kind = value[0] if isinstance(value, list) and value else None
+    if type(kind) is not int:
+        kind = -1
+    return _OPERATIONS.get(kind, record(uint(3)))(value)
+
+
 SIGNED: Final = Form("signed object", 1, _SIGNED_LIMIT, (binary(1, _SIGNED_LIMIT), SIGNATURE))
 MEMBER_ENTRY: Final = Form(
     "member entry",
     2,
     _SIGNED_LIMIT,
-    (ID, ID, PUBLIC_KEY, PUBLIC_KEY, COUNT),  # room, member, leaf key, room signature key, version
+    # room, member, leaf key, room signature key, version
+    (ID, ID, PUBLIC_KEY, PUBLIC_KEY, COUNT),
 )
 KEY_PACKAGE: Final = Form(
     "key package",
@@ -105,7 +124,7 @@ ROSTER: Final = Form(
     (
         COUNT,  # the next seniority
         array(
-            # member, role, seniority, identity signature key, identity DH key, admission, credential
+            # member, role, seniority, identity keys (signature, DH), admission, credential
             record(ID, ROLE, COUNT, PUBLIC_KEY, PUBLIC_KEY, ID, _SMALL),
             MAX_MEMBERS,
             least=1,
@@ -139,7 +158,7 @@ COMMIT: Final = Form(
         ID,  # committer
         TIME,
         # kind, then: key package, role | member, admission | member, role | policy
-        array(lambda value: OPERATION(value), OPERATION_LIMIT),
+        array(_operation, OPERATION_LIMIT),
         array(record(uint(1), _SMALL), MAX_PROOFS),  # kind, signed request
         _SMALL,  # the committer's new signed member entry
         PUBLIC_KEY,  # ephemeral key
@@ -202,20 +221,3 @@ TEXT: Final = Form("text", 32, MAX_CONTENT, (*_TIMED, text(MAX_BODY)))
 DATA: Final = Form("data", 33, MAX_CONTENT, (*_TIMED, binary(0, MAX_BODY)))
 ANNOUNCEMENT: Final = Form("announcement", 34, MAX_CONTENT, (text(MAX_NAME), MAILBOX))
 LEAVE: Final = Form("leave", 35, MAX_CONTENT, (_SMALL,))  # signed leave request
-
-# Operations of a commit. The first item says which.
-ADD, REMOVE, SET_ROLE, SET_POLICY = 0, 1, 2, 3
-_OPERATIONS: Final = {
-    ADD: record(uint(), _SMALL, ROLE),
-    REMOVE: record(uint(), ID, ID),
-    SET_ROLE: record(uint(), ID, ROLE),
-    SET_POLICY: record(uint(), POLICY),
-}
-
-
-def OPERATION(value: object) -> object:  # noqa: N802  a field type like the others
-    """An operation: ``[0, key package, role] | [1, member, admission] | [2, member, role] | …``."""
-    kind = value[0] if isinstance(value, list) and value else None
-    if type(kind) is not int:
-        kind = -1
-    return _OPERATIONS.get(kind, record(uint(3)))(value)

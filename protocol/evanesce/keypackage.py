@@ -53,8 +53,9 @@ class KeyPackage:
     def parse(cls, signed: bytes, *, verified: bool = False) -> KeyPackage:
         """Read and verify a signed key package (REQ-ID-07).
 
-        `verified` leaves out the cryptographic checks, for what one has checked and kept. Raise `RemoteError`: the reasons of `Form.parse`, then unknown-suite, bad-signature,
-        bad-key, bad-form (a wrong number of one-time prekeys), in this order.
+        `verified` leaves out the cryptographic checks, for what one has checked and kept. Raise
+        `RemoteError`: the reasons of `Form.parse`, then unknown-suite, bad-signature, bad-key,
+        bad-form (a wrong number of one-time prekeys), in this order.
         """
         body, signature = open_signed(signed)
         fields = KEY_PACKAGE.parse(body)

@@ -77,13 +77,17 @@ class Credential:
     @classmethod
     def from_package(cls, package: KeyPackage) -> Credential:
         """The credential of a member that has not committed yet: version 0."""
-        return cls(
-            package.signed, package.leaf_key, package.room_sign_key, 0, package.last_resort
-        )
+        return cls(package.signed, package.leaf_key, package.room_sign_key, 0, package.last_resort)
 
     @classmethod
     def parse(
-        cls, signed: bytes, room: bytes, member: bytes, identity: Identity, *, verified: bool = False
+        cls,
+        signed: bytes,
+        room: bytes,
+        member: bytes,
+        identity: Identity,
+        *,
+        verified: bool = False,
     ) -> Credential:
         """Read and verify a credential of `member` in `room` (REQ-MEM-02).
 
@@ -188,8 +192,9 @@ class Roster:
         if len(self.members) >= MAX_MEMBERS:
             raise RemoteError(Reason.TOO_MANY_MEMBERS, f"a room has at most {MAX_MEMBERS}")
         credential = Credential.from_package(package)
-        entry = Member(member, role, self.next_seniority, package.identity, package.hash, credential)
-        return Roster({**self.members, member: entry}, self.next_seniority + 1)
+        place = self.next_seniority
+        entry = Member(member, role, place, package.identity, package.hash, credential)
+        return Roster({**self.members, member: entry}, place + 1)
 
     def remove(self, member: bytes) -> Roster:
         """The roster without a member. Raise `RemoteError` (unknown-member)."""
@@ -254,7 +259,7 @@ class Roster:
 
 
 def state_hash(roster: bytes, policy: Policy) -> bytes:
-    """What a commit says the room will be: 32 bytes over encoded roster and policy (REQ-EPOCH-06)."""
+    """What a commit says the room will be: hash of roster and policy, 32 bytes (REQ-EPOCH-06)."""
     return H(b"state", roster, policy.value())
 
 

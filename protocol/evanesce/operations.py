@@ -172,7 +172,9 @@ def apply_operations(
     )
 
 
-def _check_entitled(committer: Member, operation: Operation, roster: Roster, policy: Policy) -> None:
+def _check_entitled(
+    committer: Member, operation: Operation, roster: Roster, policy: Policy
+) -> None:
     """Check one operation against the rights its author has at the parent (REQ-MEM-05)."""
     own = committer.role
     match operation:

@@ -1,0 +1,185 @@
+"""Sending and receiving messages in a room (spec 11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .chain import ReceivingChain
+from .content import Content, Evaporation, Said, parse_content
+from .errors import HeldError, LocalError, Reason, RemoteError
+from .identity import IdentityKeys
+from .limits import MAX_JUMP, MAX_SKIPPED_ROOM
+from .membership import Mode
+from .message import Header, ParsedMessage, message_id, open_message, seal_message
+from .primitives import Random
+from .state import Epoch, RoomState
+from .turn import accept_turn, begin_turn
+
+__all__ = ["Received", "Sent", "receive_message", "send_message"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Sent:
+    """A sealed message: the same bytes for every recipient, to be stored and sent as they are."""
+
+    id: bytes
+    message: bytes
+    recipients: tuple[bytes, ...]
+    key: bytes  # the AEAD key, for the sender's own copy
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Received:
+    """A message that passed every check."""
+
+    id: bytes
+    room: bytes
+    sender: bytes
+    epoch: int
+    index: int
+    content: Content
+    evaporation: Evaporation  # the stricter of the room's and the message's
+    key: bytes  # what opens `ciphertext` again: keep it wrapped, erase it to evaporate
+    ciphertext: bytes
+    missing: int  # messages of this sender known to exist and not yet received
+    lost: bool  # some of the sender's earlier messages can never be read
+
+
+def send_message(
+    state: RoomState, owner: IdentityKeys, content: bytes, now: int, random: Random
+) -> Sent:
+    """Seal a content (REQ-MSG-06). In a direct room, answering opens the next epoch.
+
+    Raise `LocalError`: room-closed; refresh-awaited (a member that joined by a last-resort package
+    has yet to refresh); out-of-turn (a direct room with `MAX_JUMP` messages unanswered);
+    chain-exhausted.
+    """
+    state.require_active()
+    epoch, sending = state.epoch, state.sending
+    opened = False
+    if state.mode is Mode.DIRECT:
+        if epoch.opener != state.own:
+            epoch, sending = begin_turn(state, owner, now, random)
+            opened = True
+    elif epoch.roster.awaits_refresh:
+        raise LocalError(Reason.REFRESH_AWAITED, "a new member has to refresh first")
+    assert sending is not None  # one's own epoch, or a group's
+    if state.mode is Mode.DIRECT and sending.index > MAX_JUMP:
+        raise LocalError(Reason.OUT_OF_TURN, f"{sending.index} messages await an answer")
+    message_key, after = sending.next()
+    header = Header(
+        state.id, epoch.prefix, state.own, sending.index, bytes(16), state.last_spoken,
+        turn=epoch.turn,
+    )  # fmt: skip
+    signing = None
+    if state.mode is not Mode.DIRECT:
+        if epoch.room_sign is None:
+            raise LocalError(Reason.ROOM_CLOSED, "the room signature key has been erased")
+        signing = epoch.room_sign.reveal()
+    sealed = seal_message(header, epoch.context, message_key, content, random(16), signing)
+    if opened:
+        state.enter(epoch, after, now)
+    state.sending = after
+    state.sent_since_refresh += 1
+    state.changed.add(b"state")
+    recipients = tuple(member.id for member in epoch.roster if member.id != state.own)
+    return Sent(
+        message_id(sealed.header), sealed.message, recipients, sealed.key, sealed.ciphertext
+    )
+
+
+def receive_message(state: RoomState, data: bytes, now: int) -> Received:
+    """Check and open a message (REQ-MSG-07); a refused one changes nothing.
+
+    Raise `RemoteError`, in this order: the reasons of `Form.parse`, unknown-room, own-message,
+    those of a turn (`accept_turn`), fork, unknown-member, out-of-turn, those of
+    `ReceivingChain.at`, those of `open_message`, those of `parse_content`, bad-count. Raise
+    `HeldError` (unknown-epoch).
+    """
+    message = ParsedMessage.parse(data)
+    header = message.header
+    if header.room != state.id:
+        raise RemoteError(Reason.UNKNOWN_ROOM, "a message of another room")
+    if header.sender == state.own:
+        raise RemoteError(Reason.OWN_MESSAGE, "a message in this device's own name")
+    direct = state.mode is Mode.DIRECT
+    epoch, turn = state.epochs.get(header.prefix), None
+    if epoch is None:
+        if not direct or header.turn is None:
+            raise HeldError(Reason.UNKNOWN_EPOCH, "a message of an epoch not seen yet")
+        turn = accept_turn(state, header, now)
+        epoch = turn[0]
+    elif header.turn != epoch.turn:
+        raise RemoteError(Reason.FORK, "a message with another commit than its epoch's")
+    sender = epoch.roster[header.sender]
+    if direct and epoch.opener != sender.id:
+        raise RemoteError(Reason.OUT_OF_TURN, "only an epoch's opener speaks in it")
+    chain = epoch.chains.get(sender.id)
+    if chain is None:
+        raise RemoteError(Reason.UNKNOWN_MEMBER, "a member removed since")
+    message_key, after = chain.at(header.number, now)
+    opened = open_message(
+        message, epoch.context, message_key, state.mode, sender.credential.room_sign_key
+    )
+    content = parse_content(opened.content)
+    after = _within_room_limit(state, chain, after)
+    closings, lost = _closings(state, epoch, header, now)
+    # Every check has passed.
+    if turn is not None:
+        state.enter(*turn, now)
+    state.set_chain(epoch, sender.id, after)
+    for old, closed in closings:
+        state.set_chain(old, sender.id, closed)
+    missing = sum(
+        len(kept.skipped) for e in state.epochs.values() if (kept := e.chains.get(sender.id))
+    )
+    evaporation = epoch.policy.evaporation
+    if isinstance(content, Said):
+        evaporation = content.evaporation.strictest(evaporation)
+    return Received(
+        message_id(message.header_bytes), state.id, sender.id, epoch.number, header.number, content,
+        evaporation, opened.key, message.ciphertext, missing, lost,
+    )  # fmt: skip
+
+
+def _within_room_limit(
+    state: RoomState, before: ReceivingChain, after: ReceivingChain
+) -> ReceivingChain:
+    """Drop the chain's own oldest skipped keys when the room holds too many (REQ-CHAIN-10)."""
+    grown = len(after.skipped) - len(before.skipped)
+    if grown <= 0:
+        return after
+    held = sum(len(c.skipped) for e in state.epochs.values() for c in e.chains.values())
+    excess = held + grown - MAX_SKIPPED_ROOM
+    return after.without_oldest(excess) if excess > 0 else after
+
+
+def _closings(
+    state: RoomState, epoch: Epoch, header: Header, now: int
+) -> tuple[list[tuple[Epoch, ReceivingChain]], bool]:
+    """Close the sender's earlier chains by what it says of the last epoch it spoke in (REQ-MSG-08).
+
+    Between that epoch and this one it said nothing, so those chains end at 0. Epochs before the
+    named one were closed by messages sent in it.
+    """
+    closings: list[tuple[Epoch, ReceivingChain]] = []
+    lost = False
+    if header.last_spoken is not None:
+        last = state.epochs.get(header.last_spoken[0])
+        if last is not None and last.number >= epoch.number:
+            raise RemoteError(Reason.BAD_COUNT, "last spoken in an epoch that is not earlier")
+    for old in reversed(list(state.epochs.values())):
+        if old.number >= epoch.number:
+            continue
+        chain = old.chains.get(header.sender)
+        named = header.last_spoken is not None and old.prefix == header.last_spoken[0]
+        if chain is not None and (named or chain.key is not None):
+            count = header.last_spoken[1] if named and header.last_spoken else 0
+            closed, gap = chain.close(count, now)
+            lost = lost or gap
+            if closed is not chain:
+                closings.append((old, closed))
+        if named:
+            break
+    return closings, lost
