@@ -42,6 +42,7 @@ LAST_SPOKEN: Final = record(PREFIX, COUNT)
 OPERATION_LIMIT: Final = 1_000
 
 _SIGNED_LIMIT: Final = 1_024
+_BODY_LIMIT: Final = 896  # of a signed object: what its heads and signature leave, rounded down
 _SMALL: Final = binary(1, _SIGNED_LIMIT)  # an embedded signed object
 
 # Operations of a commit. The first item says which.
@@ -62,18 +63,18 @@ def _operation(value: object) -> object:
     return _OPERATIONS.get(kind, record(uint(3)))(value)
 
 
-SIGNED: Final = Form("signed object", 1, _SIGNED_LIMIT, (binary(1, _SIGNED_LIMIT), SIGNATURE))
+SIGNED: Final = Form("signed object", 1, _SIGNED_LIMIT, (binary(1, _BODY_LIMIT), SIGNATURE))
 MEMBER_ENTRY: Final = Form(
     "member entry",
     2,
-    _SIGNED_LIMIT,
+    _BODY_LIMIT,
     # room, member, leaf key, room signature key, version
     (ID, ID, PUBLIC_KEY, PUBLIC_KEY, COUNT),
 )
 KEY_PACKAGE: Final = Form(
     "key package",
     3,
-    _SIGNED_LIMIT,
+    _BODY_LIMIT,
     (
         uint(255),  # suite
         PUBLIC_KEY,  # identity signature key

@@ -54,8 +54,9 @@ class KeyPackage:
         """Read and verify a signed key package (REQ-ID-07).
 
         `verified` leaves out the cryptographic checks, for what one has checked and kept. Raise
-        `RemoteError`: the reasons of `Form.parse`, then unknown-suite, bad-signature, bad-key,
-        bad-form (a wrong number of one-time prekeys), in this order.
+        `RemoteError`: the reasons of `Form.parse`, then unknown-suite, bad-key (identity),
+        bad-signature, bad-key (the other keys), bad-form (a wrong number of one-time prekeys), in
+        this order.
         """
         body, signature = open_signed(signed)
         fields = KEY_PACKAGE.parse(body)
@@ -65,8 +66,8 @@ class KeyPackage:
         algorithms = suite(number)
         identity = Identity(sign_key, dh_key)
         if not verified:
-            verify(sign_key, signature, _LABEL, body)
             identity.check()
+            verify(sign_key, signature, _LABEL, body)
             for key in (signed_prekey, *prekeys, leaf, contact[1]):
                 check_dh_key(key)
             check_sign_key(room_key)

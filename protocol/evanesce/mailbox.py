@@ -6,13 +6,15 @@ private keys that only its owner has: one opens envelopes, the other proves the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from .primitives import H, Random, dh_keypair, sign_keypair
+from .errors import Reason, RemoteError
+from .primitives import H, Random, dh_keypair, sign, sign_keypair, verify
 from .secret import Secret
 from .wire import decode, encode
 
-__all__ = ["Mailbox", "MailboxKeys"]
+__all__ = ["Mailbox", "MailboxKeys", "MailboxReader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,21 @@ class Mailbox:
     def value(self) -> list[bytes]:
         """The wire form: an array of the three."""
         return [self.address, self.envelope_key, self.capability]
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxReader:
+    """The right to read a mailbox: its read key, and a way to answer a challenge with it."""
+
+    mailbox: Mailbox
+    read_key: bytes
+    prove: Callable[[bytes], bytes]
+
+    def check(self, challenge: bytes, proof: bytes) -> None:
+        """What a relay does: `RemoteError` (not-permitted, bad-signature) without the right."""
+        if H(b"mailbox", self.read_key) != self.mailbox.address:
+            raise RemoteError(Reason.NOT_PERMITTED, "not the read key of this mailbox")
+        verify(self.read_key, proof, b"read mailbox", self.mailbox.address, challenge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +61,15 @@ class MailboxKeys:
         envelope_private, envelope_key = dh_keypair(random)
         mailbox = Mailbox(H(b"mailbox", read_key), envelope_key, random(16))
         return cls(mailbox, read_key, Secret(read_private), Secret(envelope_private))
+
+    def reader(self) -> MailboxReader:
+        """What a transport needs to read this mailbox, and no more."""
+        private = self.read_private
+
+        def prove(challenge: bytes) -> bytes:
+            return sign(private.reveal(), b"read mailbox", self.mailbox.address, challenge)
+
+        return MailboxReader(self.mailbox, self.read_key, prove)
 
     def dump(self) -> bytes:
         """Serialise, private keys included, for a store that encrypts."""

@@ -195,3 +195,28 @@ def decrypt(key: bytes, ciphertext: bytes) -> bytes:
         return sodium.crypto_aead_chacha20poly1305_ietf_decrypt(ciphertext, None, _ZERO_NONCE, key)
     except CryptoError as error:
         raise RemoteError(Reason.BAD_CIPHERTEXT, "ciphertext does not authenticate") from error
+
+
+# --- XChaCha20-Poly1305, for what a device keeps ------------------------------------------------
+
+WRAP_NONCE_BYTES: Final = 24
+
+
+def wrap(key: bytes, data: bytes, name: bytes, random: Random) -> bytes:
+    """Encrypt what is kept under a key that is used many times: 24 random bytes of nonce first.
+
+    `name` is authenticated with it, so that one record cannot be put in another's place.
+    """
+    nonce = random(WRAP_NONCE_BYTES)
+    return nonce + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(data, name, nonce, key)
+
+
+def unwrap(key: bytes, wrapped: bytes, name: bytes) -> bytes:
+    """Undo `wrap`. Raise `RemoteError` (bad-ciphertext)."""
+    nonce, sealed = wrapped[:WRAP_NONCE_BYTES], wrapped[WRAP_NONCE_BYTES:]
+    if len(sealed) < TAG_BYTES:
+        raise RemoteError(Reason.BAD_CIPHERTEXT, "wrapped data shorter than its tag")
+    try:
+        return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, name, nonce, key)
+    except CryptoError as error:
+        raise RemoteError(Reason.BAD_CIPHERTEXT, "wrapped data does not authenticate") from error

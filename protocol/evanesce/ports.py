@@ -1,0 +1,120 @@
+"""What a device needs from the outside: a store, a transport, a clock (spec 17).
+
+These are the only things an embedder writes. `store.memory` and `transport.memory` are complete
+versions for tests and demos, and the shortest examples of how to write one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from .errors import Reason
+from .mailbox import Mailbox, MailboxReader
+
+__all__ = ["Clock", "Delivery", "KeyDirectory", "Outgoing", "Store", "SystemClock", "Transaction",
+           "Transport"]  # fmt: skip
+
+
+class Transaction(Protocol):
+    """Reads and writes that happen together or not at all."""
+
+    def get(self, name: bytes) -> bytes | None:
+        """The record of this name, or None; a transaction sees its own writes."""
+
+    def put(self, name: bytes, data: bytes) -> None:
+        """Write a record."""
+
+    def delete(self, name: bytes) -> None:
+        """Delete a record; deleting a missing one is fine."""
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All records whose name starts with `prefix`, in the order of their names."""
+
+
+class Store(Protocol):
+    """Where a device keeps everything, keys included. It must encrypt what it writes."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """A transaction: committed durably when the block ends, undone when it raises.
+
+        Raise `StorageError` (bad-store) when it cannot be committed.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An envelope on its way. `id` (16 bytes) makes putting it twice the same as once."""
+
+    id: bytes
+    mailbox: Mailbox
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An envelope that waits in a mailbox, until it is acked by its id."""
+
+    id: bytes
+    address: bytes
+    envelope: bytes
+
+
+class Transport(Protocol):
+    """Moves envelopes between mailboxes. It may duplicate, reorder, delay and drop."""
+
+    async def open_mailbox(self, reader: MailboxReader) -> None:
+        """Make a mailbox exist; making it twice is fine."""
+
+    async def close_mailbox(self, reader: MailboxReader) -> None:
+        """Remove a mailbox and all that waits in it."""
+
+    async def send(self, batch: Sequence[Outgoing]) -> dict[bytes, Reason]:
+        """Put envelopes into mailboxes; return the ids that were refused, with the reason.
+
+        Refusals: unknown-mailbox and not-permitted are final, mailbox-full may pass. Raise
+        `RemoteError` or `OSError` when nothing could be sent: the batch is then sent again.
+        """
+
+    async def receive(self, readers: Sequence[MailboxReader]) -> list[Delivery]:
+        """Wait until something is in one of these mailboxes and return what is there."""
+
+    async def ack(self, ids: Sequence[bytes]) -> None:
+        """Forget these deliveries: their receiver has stored them."""
+
+
+@runtime_checkable
+class KeyDirectory(Protocol):
+    """A transport that also hands out key packages, each one-time package once."""
+
+    async def publish(self, fingerprint: bytes, packages: Sequence[bytes]) -> None:
+        """Add one-time key packages for the device with this fingerprint."""
+
+    async def claim(self, fingerprint: bytes) -> bytes | None:
+        """Take one package out, or None if there is none left."""
+
+
+class Clock(Protocol):
+    """The time, and a way to wait for it. Seconds since 1970-01-01 UTC."""
+
+    def now(self) -> int:
+        """The time now."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once so many seconds have passed by this clock."""
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> int:
+        """The time now."""
+        return int(time.time())
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)

@@ -1,0 +1,1 @@
+"""Stores: where a device keeps its state."""

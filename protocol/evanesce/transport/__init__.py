@@ -1,0 +1,1 @@
+"""Transports: how envelopes get from one device to another."""
