@@ -14,7 +14,7 @@ __all__ = ["Identity", "IdentityKeys", "open_signed", "safety_number", "seal_sig
 _CHUNKS = 6  # of five digits each: 30 digits for each side
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Identity:
     """The public identity of a device: an Ed25519 key and an X25519 key, 32 bytes each."""
 
@@ -25,6 +25,9 @@ class Identity:
     def fingerprint(self) -> bytes:
         """32 bytes that stand for both keys (REQ-ID-01)."""
         return H(b"fingerprint", self.sign_key, self.dh_key)
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.fingerprint[:4].hex()}>"
 
     def check(self) -> None:
         """Refuse keys that must not be admitted: `RemoteError` (bad-key)."""

@@ -12,6 +12,7 @@ from .formats import KEY_PACKAGE, MEMBER_ENTRY, ROSTER
 from .identity import Identity, IdentityKeys, open_signed, seal_signed
 from .keypackage import KeyPackage
 from .limits import MAX_MEMBERS
+from .mailbox import Mailbox
 from .primitives import H, Suite, check_dh_key, check_sign_key, verify
 from .wire import Value, decode, kind_of
 
@@ -73,11 +74,13 @@ class Credential:
     room_sign_key: bytes
     version: int
     awaits_refresh: bool  # joined through a last-resort package and has not committed since
+    contact: Mailbox | None = None  # of the package; until a first entry takes its place
 
     @classmethod
     def from_package(cls, package: KeyPackage) -> Credential:
         """The credential of a member that has not committed yet: version 0."""
-        return cls(package.signed, package.leaf_key, package.room_sign_key, 0, package.last_resort)
+        return cls(package.signed, package.leaf_key, package.room_sign_key, 0,
+                   package.last_resort, package.contact)  # fmt: skip
 
     @classmethod
     def parse(

@@ -42,7 +42,7 @@ class Received:
     evaporation: Evaporation  # the stricter of the room's and the message's
     key: bytes  # what opens `ciphertext` again: keep it wrapped, erase it to evaporate
     ciphertext: bytes
-    missing: int  # messages of this sender known to exist and not yet received
+    missing: int  # earlier messages of this sender that it shows to exist and have not come
     lost: bool  # some of the sender's earlier messages can never be read
 
 
@@ -125,15 +125,15 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
     content = parse_content(opened.content)
     after = _within_room_limit(state, chain, after)
     closings, lost = _closings(state, epoch, header, now)
+    missing = max(0, len(after.skipped) - len(chain.skipped)) + sum(
+        len(closed.skipped) - len(old.chains[sender.id].skipped) for old, closed in closings
+    )
     # Every check has passed.
     if turn is not None:
         state.enter(*turn, now)
     state.set_chain(epoch, sender.id, after)
     for old, closed in closings:
         state.set_chain(old, sender.id, closed)
-    missing = sum(
-        len(kept.skipped) for e in state.epochs.values() if (kept := e.chains.get(sender.id))
-    )
     evaporation = epoch.policy.evaporation
     if isinstance(content, Said):
         evaporation = content.evaporation.strictest(evaporation)

@@ -248,3 +248,10 @@ def kind_of(value: Any) -> int:
     if type(value[1]) is not int:
         raise _bad("type is not a number")
     return int(value[1])
+
+
+def peek_type(data: bytes) -> int | None:
+    """The type number that a canonical top-level object would have, read without decoding it."""
+    if len(data) < 3 or not 0x92 <= data[0] <= 0x9F or data[1] != VERSION or data[2] > 0x7F:
+        return None
+    return data[2]

@@ -1,8 +1,8 @@
 """A transport in memory: one object that every device of a test or demo shares.
 
-It behaves as a relay should: writing needs the capability, reading a proof, an envelope is forgotten
-when it is acked and at the latest after `RETENTION`. `seen` is what an operator who logs everything
-would have: every envelope ever put, with its address.
+It behaves as a relay should: writing needs the capability, reading a proof, an envelope is
+forgotten when it is acked and at the latest after `RETENTION`. `seen` is what an operator who logs
+everything would have: every envelope ever put, with its address.
 """
 
 from __future__ import annotations

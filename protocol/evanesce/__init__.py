@@ -1,0 +1,67 @@
+"""Evanesce: end-to-end encrypted rooms whose messages evaporate once viewed.
+
+Start with `Device`. Below it, `Room` is the protocol without any I/O, for those who bring their own
+delivery and storage. The specification is in the project's `spec` folder, the test vectors in
+`evanesce/_vectors`.
+"""
+
+from .content import Evaporation
+from .conversation import Conversation
+from .device import Device
+from .errors import EvanesceError, HeldError, LocalError, Reason, RemoteError, StorageError
+from .events import (
+    DeliveryFailed,
+    Event,
+    MessageArrived,
+    MessageEvaporated,
+    MessageHandle,
+    MessagesMissing,
+    Person,
+    RefreshDue,
+    Rejected,
+    RemovedFromRoom,
+    RoomChanged,
+    RoomJoined,
+    RoomReplaced,
+)
+from .identity import Identity, safety_number
+from .keypackage import Card
+from .membership import Mode, Policy, Role
+from .room import Room
+from .store.memory import MemoryStore
+from .transport.memory import MemoryTransport
+
+__all__ = [
+    "Card",
+    "Conversation",
+    "DeliveryFailed",
+    "Device",
+    "EvanesceError",
+    "Evaporation",
+    "Event",
+    "HeldError",
+    "Identity",
+    "LocalError",
+    "MemoryStore",
+    "MemoryTransport",
+    "MessageArrived",
+    "MessageEvaporated",
+    "MessageHandle",
+    "MessagesMissing",
+    "Mode",
+    "Person",
+    "Policy",
+    "Reason",
+    "RefreshDue",
+    "Rejected",
+    "RemoteError",
+    "RemovedFromRoom",
+    "Role",
+    "Room",
+    "RoomChanged",
+    "RoomJoined",
+    "RoomReplaced",
+    "StorageError",
+    "safety_number",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,166 @@
+"""What a device does of its own accord: begin rooms, speak, commit (spec 17)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from .content import Said
+from .engine import Engine, OwnMailbox, RoomMeta
+from .errors import LocalError, Reason, RemoteError
+from .founding import Invited
+from .group import CommitMade
+from .identity import Identity
+from .keypackage import Card, KeyPackage
+from .mailbox import MailboxKeys
+from .membership import Mode, Policy, Role
+from .operations import Operation
+from .ports import Transaction
+from .room import Room
+
+__all__ = ["Guest", "begin_direct", "commit", "found_group", "leave", "speak"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Someone to invite: a key package, and the role to give."""
+
+    package: KeyPackage
+    role: Role = Role.MEMBER
+
+    @classmethod
+    def of(cls, card: Card, now: int, claimed: bytes | None, role: Role) -> Guest:
+        """From a card, with the one-time package that was claimed for it.
+
+        Raise `LocalError` (expired) for the card's own package, `RemoteError` as `KeyPackage.parse`
+        and (wrong-identity) for one of another identity than the card's.
+        """
+        if claimed is not None:
+            package = KeyPackage.parse(claimed)
+            if package.identity != card.identity:
+                raise RemoteError(Reason.WRONG_IDENTITY, "the directory gave another's package")
+            if now <= package.expiry:
+                return cls(package, role)
+        card.check_usable(now)
+        return cls(card.package, role)
+
+
+def _invited(engine: Engine, tx: Transaction, guests: Sequence[Guest]) -> list[Invited]:
+    for guest in guests:
+        if guest.package.identity == engine.owner.identity:
+            raise LocalError(Reason.ALREADY_MEMBER, "a device does not invite itself")
+    return [Invited(g.package, engine.take_prekey(tx, g.package), g.role) for g in guests]
+
+
+def _found(
+    engine: Engine, tx: Transaction, policy: Policy, guests: Sequence[Guest], now: int
+) -> tuple[Room, list[bytes]]:
+    own = OwnMailbox(MailboxKeys.generate(engine.random), None)
+    mailbox = own.keys.mailbox
+    room, invitations = Room.found(
+        engine.owner, policy, _invited(engine, tx, guests), engine.name, mailbox, now,
+        engine.random,
+    )  # fmt: skip
+    engine.put_mailbox(tx, replace(own, room=room.id))
+    engine.add_room(tx, room, RoomMeta(mailbox.address, announced=True))
+    return room, list(invitations.values())
+
+
+def begin_direct(engine: Engine, tx: Transaction, guest: Guest, now: int) -> Room:
+    """Found a 1:1 room; nothing is sent before the first message."""
+    policy = Policy(Mode.DIRECT)
+    room, invitations = _found(engine, tx, policy, [guest], now)
+    meta = replace(
+        engine.meta[room.id], contact=guest.package.contact, invitation=invitations[0]
+    )
+    engine.put_meta(tx, room.id, meta)
+    engine.set_direct(tx, guest.package.identity, room.id)
+    return room
+
+
+def found_group(
+    engine: Engine, tx: Transaction, policy: Policy, guests: Sequence[Guest], now: int
+) -> Room:
+    """Found a group and invite its members."""
+    if policy.mode is Mode.DIRECT:
+        raise LocalError(Reason.WRONG_MODE, "a group is not a direct room")
+    room, invitations = _found(engine, tx, policy, guests, now)
+    for guest, invitation in zip(guests, invitations, strict=True):
+        engine.outbox.post(tx, room.id, guest.package.contact, invitation, engine.random)
+    return room
+
+
+def speak(engine: Engine, tx: Transaction, room: Room, said: Said, now: int) -> bytes:
+    """Send what a person said, and keep one's own copy; return the message id.
+
+    Commits a refresh first when one is due, and announces one's mailbox before the first word.
+    Raise `LocalError` as `Room.send`.
+    """
+    said.encode()  # refused before anything is sent for it
+    if engine.meta[room.id].retired is not None:
+        raise LocalError(Reason.ROOM_CLOSED, "another 1:1 room has taken this one's place")
+    if not room.direct and room.refresh_due(now):
+        commit(engine, tx, room, [], [], now)
+    engine.announce(tx, room, now)
+    sent = engine.say(tx, room, said, now)
+    engine.keep_own(tx, room, said, sent, now)
+    return sent.id
+
+
+def commit(
+    engine: Engine,
+    tx: Transaction,
+    room: Room,
+    operations: Sequence[Operation],
+    guests: Sequence[Guest],
+    now: int,
+) -> CommitMade:
+    """Commit to a group; queue the copies and invitations. Raise `LocalError` as `Room.commit`."""
+    before, roster = dict(room.directory), room.roster
+    invited = _invited(engine, tx, guests)
+    made = room.commit(engine.owner, operations, invited, now, engine.random)
+    for member, copy in made.copies.items():
+        engine.post_to(tx, room.id, before.get(member), roster[member], copy)
+    for guest, invitation in zip(guests, made.invitations.values(), strict=True):
+        engine.outbox.post(tx, room.id, guest.package.contact, invitation, engine.random)
+    engine.save_room(tx, room)
+    for gone in made.removed:
+        engine.outbox.drop_held(tx, room.id, gone.id)
+    if made.removed:
+        engine.rotate_mailbox(tx, room, now)
+    else:
+        engine.announce(tx, room, now)
+    return made
+
+
+def leave(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
+    """Ask the others to remove this device. Raise `LocalError` (wrong-mode) in a direct room."""
+    if room.direct:
+        raise LocalError(Reason.WRONG_MODE, "a direct room is not left; it falls silent")
+    engine.say(tx, room, room.leave_request(engine.owner), now)
+
+
+def settle_direct(
+    engine: Engine, tx: Transaction, identity: Identity, new: Room, now: int
+) -> tuple[bytes, bytes] | None:
+    """Choose which of two 1:1 rooms with one peer serves (REQ-DIR-08).
+
+    Two that were begun at once, neither answered: the smaller room id. Otherwise the newer one.
+    Return the ids of the replaced and the new room, if an answered one was replaced.
+    """
+    old_id = engine.direct.get(identity)
+    old = None if old_id is None else engine.rooms.get(old_id)
+    if old is None or old_id is None or old_id == new.id:
+        engine.set_direct(tx, identity, new.id)
+        return None
+    both_new = not old.answered and old.own_id == _opener(old)
+    keep_old = both_new and old.id < new.id
+    serving, other = (old, new) if keep_old else (new, old)
+    engine.set_direct(tx, identity, serving.id)
+    engine.put_meta(tx, other.id, replace(engine.meta[other.id], retired=now))
+    return None if both_new else (old.id, new.id)
+
+
+def _opener(room: Room) -> bytes:
+    return next(iter(room.roster)).id  # the creator is the first in the roster
+

@@ -1,0 +1,308 @@
+"""What a device does with what arrives: open, verify, store, and only then let it be acked.
+
+Nothing here raises for bad input: it ends as an event, `Rejected`, with the state unchanged. What
+cannot be judged yet waits, bounded, and is tried again when its room has moved on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from . import actions
+from .content import Announcement, Leave, Said
+from .conversation import Conversation
+from .engine import Engine, OwnMailbox, RoomMeta
+from .envelope import open_envelope
+from .epoch import SealedCommit
+from .errors import HeldError, Reason, RemoteError
+from .events import (
+    Event,
+    MessageArrived,
+    MessageHandle,
+    MessagesMissing,
+    Person,
+    Rejected,
+    RemovedFromRoom,
+    RoomChanged,
+    RoomJoined,
+    RoomReplaced,
+)
+from .formats import COMMIT_COPY, INVITATION, MESSAGE, OPENING
+from .group import CommitApplied
+from .inbox import Kept
+from .invitation import Invitation
+from .limits import MAX_WAITING, PACKAGE_LIFETIME, SIGNED_PREKEY_GRACE
+from .mailbox import MailboxKeys
+from .membership import Member, Roster
+from .message import ParsedMessage
+from .ports import Delivery, Transaction
+from .primitives import H
+from .room import Room
+from .speech import Received
+from .state import Contact
+from .wire import decode, encode, peek_type
+
+__all__ = ["Faces", "arrive", "person"]
+
+
+class Faces(Protocol):
+    """How rooms and messages are shown to the application."""
+
+    def conversation(self, room: bytes) -> Conversation:
+        """The application's handle on a room."""
+
+    def message(self, message: bytes) -> MessageHandle:
+        """The application's handle on a message."""
+
+
+def person(room: Room, member: Member) -> Person:
+    """A member as the application sees it."""
+    contact = room.directory.get(member.id)
+    name = contact.name if contact is not None else member.identity.fingerprint[:4].hex()
+    return Person(name, member.id, member.identity, member.role)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One delivery being processed: the device, the transaction, the time, the events so far."""
+
+    engine: Engine
+    tx: Transaction
+    faces: Faces
+    now: int
+    events: list[Event]
+
+    def reject(self, error: RemoteError, room: bytes | None) -> None:
+        """Tell the application that something was refused."""
+        self.events.append(Rejected(error.reason, error.detail, room))
+
+
+def arrive(
+    engine: Engine, tx: Transaction, faces: Faces, delivery: Delivery, now: int
+) -> list[Event]:
+    """Process one delivery inside a transaction; return what to tell the application after it."""
+    arrival = Arrival(engine, tx, faces, now, [])
+    own = engine.mailboxes.get(delivery.address)
+    if own is None:
+        return []
+    try:
+        payload = open_envelope(own.keys, delivery.envelope)
+    except RemoteError as error:
+        arrival.reject(error, own.room)
+        return arrival.events
+    _dispatch(arrival, own.room, payload, now)
+    return arrival.events
+
+
+def _dispatch(arrival: Arrival, room: bytes | None, payload: bytes, since: int) -> None:
+    """Hand a payload to what reads its type; invitations come to the contact mailbox only.
+
+    Messages and commits may also come to the contact mailbox, while their sender knows no other.
+    `since` is when the payload first came.
+    """
+    try:
+        match peek_type(payload):
+            case MESSAGE.type:
+                room = room or ParsedMessage.parse(payload).header.room
+                _message(arrival, _room(arrival, room), payload)
+            case COMMIT_COPY.type:
+                room = room or SealedCommit.parse(COMMIT_COPY.parse(payload)[0]).room
+                _commit(arrival, _room(arrival, room), payload)
+            case INVITATION.type if room is None:
+                _invitation(arrival, payload)
+            case OPENING.type if room is None:
+                invitation, message = OPENING.parse(payload)
+                joined = _invitation(arrival, invitation)
+                if joined is not None:
+                    _message(arrival, joined, message)
+            case _:
+                raise RemoteError(Reason.WRONG_TYPE, "not something this mailbox takes")
+    except HeldError as error:
+        _hold(arrival, room, payload, since, error)
+    except RemoteError as error:
+        arrival.reject(error, room)
+
+
+def _room(arrival: Arrival, room: bytes) -> Room:
+    try:
+        return arrival.engine.rooms[room]
+    except KeyError:
+        raise RemoteError(Reason.UNKNOWN_ROOM, "no such room on this device") from None
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+def _message(arrival: Arrival, room: Room, data: bytes) -> None:
+    engine, tx, now = arrival.engine, arrival.tx, arrival.now
+    before = room.transcript
+    sender_before = room.roster
+    received = room.receive(data, now)
+    sender = _member(room, sender_before, received.sender)
+    match received.content:
+        case Said() as said:
+            kept = Kept(received.id, room.id, received.sender, said.sent, now, received.evaporation,
+                        said.quote, None, b"", received.ciphertext)  # fmt: skip
+            if now < kept.deadline:
+                engine.inbox.keep(tx, kept, received.key, engine.random)
+                arrival.events.append(MessageArrived(
+                    arrival.faces.conversation(room.id), person(room, sender),
+                    arrival.faces.message(received.id), said.sent, said.quote,
+                ))  # fmt: skip
+        case Announcement(name, mailbox):
+            room.announce(received.sender, Contact(name, mailbox))
+            engine.outbox.release(tx, room.id, received.sender, mailbox, engine.random)
+        case Leave():
+            for member in room.leaving:
+                engine.leave_noticed.setdefault(member, now)
+    _note_heard(arrival, room, received)
+    if received.missing or received.lost:
+        arrival.events.append(MessagesMissing(
+            arrival.faces.conversation(room.id), person(room, sender), received.missing,
+            received.lost,
+        ))  # fmt: skip
+    meta = engine.meta[room.id]
+    if room.direct and meta.invitation is not None and room.answered:
+        engine.put_meta(tx, room.id, replace(meta, invitation=None))
+    engine.save_room(tx, room)
+    if room.transcript != before:
+        _try_waiting(arrival, room)
+
+
+def _member(room: Room, before: Roster, member: bytes) -> Member:
+    return room.roster[member] if member in room.roster else before[member]
+
+
+def _note_heard(arrival: Arrival, room: Room, received: Received) -> None:
+    """A member has spoken: one's older mailboxes need not wait for it any longer."""
+    for own in list(arrival.engine.mailboxes.values()):
+        if own.room == room.id and own.retired is not None and received.sender in own.unheard:
+            unheard = tuple(m for m in own.unheard if m != received.sender)
+            arrival.engine.put_mailbox(arrival.tx, replace(own, unheard=unheard))
+
+
+# --- commits -------------------------------------------------------------------------------------
+
+
+def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
+    engine, tx, now = arrival.engine, arrival.tx, arrival.now
+    before = {member.id: person(room, member) for member in room.roster}
+    change = room.apply(data, now)
+    engine.save_room(tx, room)
+    conversation = arrival.faces.conversation(room.id)
+    by = before[change.committer.id]
+    if change.removed_self:
+        arrival.events.append(RemovedFromRoom(conversation, by))
+        return
+    arrival.events.append(_changed(conversation, room, by, before, change))
+    for member in change.removed:
+        engine.outbox.drop_held(tx, room.id, member.id)
+        engine.leave_noticed.pop(member.id, None)
+    if change.removed:
+        engine.rotate_mailbox(tx, room, now)
+    engine.announce(tx, room, now)
+    _try_waiting(arrival, room)
+
+
+def _changed(
+    conversation: Conversation,
+    room: Room,
+    by: Person,
+    before: dict[bytes, Person],
+    change: CommitApplied,
+) -> RoomChanged:
+    return RoomChanged(
+        conversation,
+        by,
+        tuple(person(room, member) for member in change.added),
+        tuple(before[member.id] for member in change.removed),
+        tuple(person(room, room.roster[member.id]) for member, _ in change.roles),
+        change.policy,
+    )
+
+
+# --- invitations ---------------------------------------------------------------------------------
+
+
+def _invitation(arrival: Arrival, data: bytes) -> Room | None:
+    """Join, once: the same invitation again gives the room it opened, if it is still there."""
+    engine, tx, now = arrival.engine, arrival.tx, arrival.now
+    seen = b"seen/" + H(b"invitation seen", data)
+    record = tx.get(seen)
+    if record is not None:
+        room_id, _ = decode(record, limit=128)
+        return engine.rooms.get(room_id)
+    invitation = Invitation.parse(data)
+    shelved = engine.packages.get(invitation.package_hash)
+    if shelved is None:
+        raise RemoteError(Reason.UNKNOWN_PACKAGE, "not an invitation to a package of this device")
+    room, _ = Room.join(engine.owner, shelved.keys, data, now)
+    old = engine.rooms.get(room.id)
+    if old is not None and not old.closed:
+        raise RemoteError(Reason.ALREADY_MEMBER, "this device is in that room")
+    tx.put(seen, encode([room.id, now + PACKAGE_LIFETIME + SIGNED_PREKEY_GRACE]))
+    keys = shelved.keys.without(invitation.prekey_index)
+    engine.put_package(tx, replace(shelved, keys=keys))
+    own = OwnMailbox(MailboxKeys.generate(engine.random), room.id)
+    engine.put_mailbox(tx, own)
+    engine.add_room(tx, room, RoomMeta(own.keys.mailbox.address, announced=False))
+    inviter = room.roster.of(invitation.inviter)
+    assert inviter is not None  # joining has checked it
+    conversation = arrival.faces.conversation(room.id)
+    arrival.events.append(RoomJoined(conversation, person(room, inviter)))
+    if room.direct:
+        replaced = actions.settle_direct(engine, tx, invitation.inviter, room, now)
+        if replaced is not None:
+            old_room, new_room = (arrival.faces.conversation(key) for key in replaced)
+            arrival.events.append(RoomReplaced(old_room, new_room))
+        return room  # a 1:1 room is answered by a person, not by a device
+    if room.refresh_due(now):
+        actions.commit(engine, tx, room, [], [], now)
+    engine.announce(tx, room, now)
+    _try_waiting(arrival, room)
+    return room
+
+
+# --- what has to wait ----------------------------------------------------------------------------
+
+
+def _hold(
+    arrival: Arrival, room: bytes | None, payload: bytes, since: int, error: HeldError
+) -> None:
+    """Keep what may become valid, at most `MAX_WAITING` a room; the rest is refused."""
+    tx = arrival.tx
+    prefix = b"waiting/" + (room or bytes(32))
+    if sum(1 for _ in tx.scan(prefix)) >= MAX_WAITING:
+        arrival.reject(RemoteError(Reason.QUEUE_FULL, f"too much is waiting: {error}"), room)
+        return
+    name = prefix + H(b"waiting", payload)[:16]
+    if tx.get(name) is None:
+        tx.put(name, encode([since, room, payload]))
+
+
+def _try_waiting(arrival: Arrival, room: Room) -> None:
+    """Try again what waited for this room, until nothing more fits."""
+    for name, record in list(arrival.tx.scan(b"waiting/" + room.id)):
+        if arrival.tx.get(name) is None:
+            continue  # taken meanwhile: what came before it let it fit
+        arrival.tx.delete(name)
+        since, key, payload = decode(record, limit=1 << 22)
+        _dispatch(arrival, key, payload, since)
+
+
+def retry_waiting(
+    engine: Engine, tx: Transaction, faces: Faces, now: int, oldest: int
+) -> list[Event]:
+    """Try again all that waits, as the clock has moved on; drop what came before `oldest`."""
+    arrival = Arrival(engine, tx, faces, now, [])
+    for name, record in list(tx.scan(b"waiting/")):
+        since, room, payload = decode(record, limit=1 << 22)
+        if tx.get(name) is None:
+            continue  # taken meanwhile by another's success
+        tx.delete(name)
+        if since >= oldest:
+            _dispatch(arrival, room, payload, since)
+    return arrival.events
+
+

@@ -1,0 +1,177 @@
+"""A room as the application uses it (spec 17)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from .identity import Identity, safety_number
+from .membership import Policy, Role
+from .operations import Remove, SetPolicy, SetRole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .events import Person
+    from .keypackage import Card
+    from .operations import Operation
+    from .room import Room
+
+__all__ = ["Conversation"]
+
+
+class Host(Protocol):
+    """What a conversation needs of the device it belongs to."""
+
+    @property
+    def identity(self) -> Identity:
+        """The device's own identity."""
+
+    def room(self, room: bytes) -> Room:
+        """The room's present state."""
+
+    def people(self, room: bytes) -> tuple[Person, ...]:
+        """Its members."""
+
+    async def say(
+        self,
+        room: bytes,
+        body: str | bytes,
+        after_view: int | None,
+        lifetime: int | None,
+        quote: bytes | None,
+    ) -> bytes:
+        """Send; return the message id."""
+
+    async def commit(
+        self, room: bytes, operations: Sequence[Operation], guests: Sequence[tuple[Card, Role]]
+    ) -> None:
+        """Commit."""
+
+    async def leave(self, room: bytes) -> None:
+        """Ask to be removed."""
+
+
+class Conversation:
+    """One room of one device. Two objects for the same room are equal; keep none, keep many."""
+
+    def __init__(self, host: Host, room: bytes) -> None:
+        self._host = host
+        self.id = room
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Conversation):
+            return NotImplemented
+        return self.id == other.id and self._host is other._host
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<Conversation {self.id[:4].hex()}>"
+
+    @property
+    def _room(self) -> Room:
+        return self._host.room(self.id)
+
+    # --- what it is ------------------------------------------------------------------------------
+
+    @property
+    def direct(self) -> bool:
+        """Whether this is a 1:1 room."""
+        return self._room.direct
+
+    @property
+    def closed(self) -> bool:
+        """Whether this device has been removed from it."""
+        return self._room.closed
+
+    @property
+    def policy(self) -> Policy:
+        """The room's rules."""
+        return self._room.policy
+
+    @property
+    def epoch(self) -> int:
+        """The number of the current epoch."""
+        return self._room.epoch
+
+    @property
+    def transcript(self) -> bytes:
+        """Hash of the room's whole history, 32 bytes: members who see the same one agree."""
+        return self._room.transcript
+
+    @property
+    def members(self) -> tuple[Person, ...]:
+        """Everyone in it, this device included, by seniority."""
+        return self._host.people(self.id)
+
+    @property
+    def peer(self) -> Person:
+        """The other member of a 1:1 room. Raise `LocalError` (wrong-mode) in a group."""
+        member = self._room.peer.id
+        return next(person for person in self.members if person.member == member)
+
+    @property
+    def opened_by_last_resort(self) -> bool:
+        """Whether a 1:1 room began through a last-resort package: weaker until that is erased."""
+        return self._room.opened_by_last_resort
+
+    def safety_number(self, person: Person) -> str:
+        """The 60 digits to compare with `person` over another channel."""
+        return safety_number(self._host.identity, person.identity)
+
+    # --- what one can do -------------------------------------------------------------------------
+
+    async def send(
+        self,
+        body: str | bytes,
+        *,
+        after_view: int | None = None,
+        lifetime: int | None = None,
+        quote: bytes | None = None,
+    ) -> bytes:
+        """Send text (`str`) or data (`bytes`) of at most 65,536 bytes; return the message id.
+
+        `after_view`: seconds from viewing to erasure, 0 for on closing. `lifetime`: seconds from
+        sending to erasure, at most 72 hours. What is not given is the room's; the stricter of both
+        holds. Raise `LocalError`: too-large, bad-policy, bad-input, room-closed, refresh-awaited
+        (try again later), out-of-turn (1,000 messages await an answer).
+        """
+        return await self._host.say(self.id, body, after_view, lifetime, quote)
+
+    async def add(self, *cards: Card, role: Role = Role.MEMBER) -> None:
+        """Admit the owners of these cards.
+
+        Raise `LocalError`: not-entitled, already-member, too-many-members, expired, no-package,
+        wrong-mode (a 1:1 room admits nobody), room-closed.
+        """
+        await self._host.commit(self.id, [], [(card, role) for card in cards])
+
+    async def remove(self, *people: Person) -> None:
+        """Remove members: one commit locks them out of everyone's messages.
+
+        Raise `LocalError`: not-entitled, unknown-member, wrong-mode, room-closed.
+        """
+        roster = self._room.roster
+        operations = []
+        for person in people:
+            member = roster.members.get(person.member)
+            admission = bytes(32) if member is None else member.admission
+            operations.append(Remove(person.member, admission))
+        await self._host.commit(self.id, operations, [])
+
+    async def set_role(self, person: Person, role: Role) -> None:
+        """Give a member another role. Raise `LocalError`: not-entitled, unknown-member, …"""
+        await self._host.commit(self.id, [SetRole(person.member, role)], [])
+
+    async def set_policy(self, policy: Policy) -> None:
+        """Change the room's rules. Raise `LocalError`: not-entitled, bad-policy, wrong-mode, …"""
+        await self._host.commit(self.id, [SetPolicy(policy)], [])
+
+    async def refresh(self) -> None:
+        """Replace this device's keys in the room: heals it from a theft that has ended."""
+        await self._host.commit(self.id, [], [])
+
+    async def leave(self) -> None:
+        """Ask the others to remove this device; it is out once one of them has committed that."""
+        await self._host.leave(self.id)

@@ -1,0 +1,447 @@
+"""A device: the engine, run over a store and a transport (spec 17).
+
+This is the only module that is async. Everything a call or a delivery changes is committed to the
+store in one transaction before anything is sent or acked; should that fail, the device goes on from
+what the store holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from . import actions, arrivals, upkeep
+from .actions import Guest
+from .content import Said
+from .conversation import Conversation
+from .engine import Engine
+from .errors import LocalError, Reason, RemoteError
+from .events import DeliveryFailed, Event, MessageEvaporated, MessageHandle, Person
+from .identity import Identity
+from .keypackage import Card
+from .membership import Mode, Policy, Role
+from .operations import Operation
+from .ports import Clock, Delivery, KeyDirectory, Store, SystemClock, Transaction, Transport
+from .primitives import Random
+from .room import Room
+
+__all__ = ["Device"]
+
+TICK = 60  # seconds between two looks at what time asks for
+RETRY = 5  # seconds before a transport that failed is tried again
+
+Result = TypeVar("Result")
+
+
+class Device:
+    """One device with its rooms.
+
+    ``async with Device.open(store, transport, name="Mina") as mina: …``
+    """
+
+    def __init__(
+        self, store: Store, transport: Transport, name: str | None, clock: Clock, random: Random
+    ) -> None:
+        self._store = store
+        self._transport = transport
+        self._name = name
+        self._clock = clock
+        self._random = random
+        self._engine_: Engine | None = None
+        self._lock = asyncio.Lock()
+        self._sending = asyncio.Lock()
+        self._events: asyncio.Queue[Event | BaseException | None] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._mailboxes_changed = asyncio.Event()
+        self._look = asyncio.Event()
+
+    @classmethod
+    def open(
+        cls,
+        store: Store,
+        transport: Transport,
+        *,
+        name: str | None = None,
+        clock: Clock | None = None,
+        random: Random = secrets.token_bytes,
+    ) -> Device:
+        """Open the device in `store`, or make a new one there called `name` (1 to 256 bytes).
+
+        `clock` and `random` are for tests. Entering the context raises `LocalError` (bad-input) for
+        a new device without a name, `StorageError` (bad-store) for a store that cannot be read.
+        """
+        return cls(store, transport, name, clock or SystemClock(), random)
+
+    async def __aenter__(self) -> Self:
+        await self._run(lambda tx, now: None)
+        await self.maintain()
+        self._tasks = [
+            asyncio.create_task(self._guard(self._receive_loop())),
+            asyncio.create_task(self._guard(self._tick_loop())),
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop. What is unsent stays in the store and goes out when the device is opened again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        async with self._lock:
+            self._engine_ = None
+        self._events.put_nowait(None)
+
+    # --- who and what ----------------------------------------------------------------------------
+
+    @property
+    def _engine(self) -> Engine:
+        if self._engine_ is None:
+            raise LocalError(Reason.CLOSED, "this device is not open")
+        return self._engine_
+
+    @property
+    def name(self) -> str:
+        """What this device calls itself."""
+        return self._engine.name
+
+    @property
+    def identity(self) -> Identity:
+        """This device's public identity."""
+        return self._engine.owner.identity
+
+    @property
+    def rooms(self) -> tuple[Conversation, ...]:
+        """Every room on this device."""
+        return tuple(self.conversation(room) for room in self._engine.rooms)
+
+    def conversation(self, room: bytes) -> Conversation:
+        """The handle on the room with this id."""
+        return Conversation(self, room)
+
+    def room(self, room: bytes) -> Room:
+        """The core's room behind a conversation. Raise `LocalError` (unknown-room)."""
+        found = self._engine.rooms.get(room)
+        if found is None:
+            raise LocalError(Reason.UNKNOWN_ROOM, "no such room on this device")
+        return found
+
+    def people(self, room: bytes) -> tuple[Person, ...]:
+        """The members of a room."""
+        found = self.room(room)
+        mine = {found.own_id: self.name}
+        return tuple(
+            Person(mine.get(m.id, arrivals.person(found, m).name), m.id, m.identity, m.role)
+            for m in found.roster
+        )
+
+    async def card(self, *, one_time: bool = False) -> Card:
+        """A card to hand around. With `one_time`, for one named peer: it admits with full secrecy.
+
+        An ordinary card carries the last-resort package, and its users claim a one-time one.
+        """
+
+        def make(tx: Transaction, now: int) -> Card:
+            engine = self._engine
+            if one_time:
+                shelved = engine.make_package(tx, now, last_resort=False, publish=False)
+            else:
+                shelved = engine.last_resort() or engine.make_package(
+                    tx, now, last_resort=True, publish=False
+                )
+            return Card(engine.name, shelved.keys.package)
+
+        return await self._run(make)
+
+    # --- rooms -----------------------------------------------------------------------------------
+
+    async def direct(self, card: Card) -> Conversation:
+        """The 1:1 room with the owner of `card`; begun now if there is none.
+
+        Nothing is sent before the first message. Raise `LocalError`: expired, no-package,
+        already-member (one's own card).
+        """
+        serving = self._engine.direct.get(card.identity)
+        if serving is not None and serving in self._engine.rooms:
+            return self.conversation(serving)
+        (claimed,) = await self._claim([card])
+
+        def begin(tx: Transaction, now: int) -> bytes:
+            begun = self._engine.direct.get(card.identity)
+            if begun is not None:  # meanwhile, by another call or by the peer
+                return begun
+            guest = Guest.of(card, now, claimed, Role.MEMBER)
+            return actions.begin_direct(self._engine, tx, guest, now).id
+
+        return self.conversation(await self._run(begin))
+
+    async def create_room(
+        self, members: Iterable[Card], *, policy: Policy | None = None
+    ) -> Conversation:
+        """Found a group with the owners of these cards, and invite them.
+
+        Raise `LocalError`: expired, no-package, already-member, too-many-members, bad-policy,
+        wrong-mode.
+        """
+        cards = list(members)
+        claims = await self._claim(cards)
+        rules = policy or Policy(Mode.SIGNED)
+
+        def found(tx: Transaction, now: int) -> bytes:
+            guests = [
+                Guest.of(card, now, claimed, Role.MEMBER)
+                for card, claimed in zip(cards, claims, strict=True)
+            ]
+            return actions.found_group(self._engine, tx, rules, guests, now).id
+
+        return self.conversation(await self._run(found))
+
+    async def _claim(self, cards: Sequence[Card]) -> list[bytes | None]:
+        """A fresh one-time package for each card that carries a last-resort one."""
+        if not isinstance(self._transport, KeyDirectory):
+            return [None] * len(cards)
+        return [
+            await self._transport.claim(card.identity.fingerprint)
+            if card.package.last_resort and card.identity != self.identity
+            else None
+            for card in cards
+        ]
+
+    async def say(
+        self,
+        room: bytes,
+        body: str | bytes,
+        after_view: int | None,
+        lifetime: int | None,
+        quote: bytes | None,
+    ) -> bytes:
+        """Send to a room; see `Conversation.send`."""
+
+        def speak(tx: Transaction, now: int) -> bytes:
+            found = self.room(room)
+            evaporation = self._engine.evaporation(found, after_view, lifetime)
+            said = Said(body, now, evaporation, quote)
+            return actions.speak(self._engine, tx, found, said, now)
+
+        return await self._run(speak)
+
+    async def commit(
+        self, room: bytes, operations: Sequence[Operation], guests: Sequence[tuple[Card, Role]]
+    ) -> None:
+        """Commit to a group; see `Conversation`."""
+        claims = await self._claim([card for card, _ in guests])
+
+        def make(tx: Transaction, now: int) -> None:
+            chosen = [
+                Guest.of(card, now, claimed, role)
+                for (card, role), claimed in zip(guests, claims, strict=True)
+            ]
+            actions.commit(self._engine, tx, self.room(room), operations, chosen, now)
+
+        await self._run(make)
+
+    async def leave(self, room: bytes) -> None:
+        """Ask to be removed from a group; see `Conversation.leave`."""
+        await self._run(lambda tx, now: actions.leave(self._engine, tx, self.room(room), now))
+
+    # --- messages --------------------------------------------------------------------------------
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What happens, in order, until the device is closed. Take it in one place only."""
+        while (event := await self._events.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+
+    def message(self, message: bytes) -> MessageHandle:
+        """The handle on a kept message, by its id."""
+        return MessageHandle(message, self._view)
+
+    async def inbox(self, room: Conversation | None = None) -> list[MessageHandle]:
+        """The messages that have not evaporated, oldest first: after a restart, or for a list."""
+
+        def look(tx: Transaction, now: int) -> list[MessageHandle]:
+            kept = self._engine.inbox.all(tx, now)
+            return [self.message(k.id) for k in kept if room is None or k.room == room.id]
+
+        return await self._run(look)
+
+    @asynccontextmanager
+    async def _view(self, message: bytes) -> AsyncIterator[str | bytes]:
+        """Open a message: the viewed mark is committed before the content is given out."""
+        body = await self._run(lambda tx, now: self._engine.inbox.view(tx, message, now))
+        try:
+            yield body
+        finally:
+            closed = await self._run(lambda tx, now: self._engine.inbox.close(tx, message))
+            if closed:
+                self._events.put_nowait(MessageEvaporated(message))
+            self._look.set()
+
+    # --- running ---------------------------------------------------------------------------------
+
+    async def _run(self, work: Callable[[Transaction, int], Result]) -> Result:
+        """Run `work` in one transaction, then send what it queued."""
+        async with self._lock:
+            result = self._transact(work)
+        await self._flush()
+        self._look.set()
+        return result
+
+    def _transact(self, work: Callable[[Transaction, int], Result]) -> Result:
+        """Run `work` in one transaction; if it fails, go on from what the store holds."""
+        now = self._clock.now()
+        try:
+            with self._store.transaction() as tx:
+                if self._engine_ is None:
+                    self._engine_ = Engine.load(tx, self._name, now, self._random)
+                result = work(tx, now)
+        except BaseException:
+            self._engine_ = None
+            with self._store.transaction() as tx:
+                if tx.get(b"device") is not None:
+                    self._engine_ = Engine.load(tx, self._name, now, self._random)
+            raise
+        return result
+
+    async def _flush(self) -> None:
+        """Make new mailboxes, publish new packages, send what waits. A failure is tried again."""
+        async with self._sending:
+            try:
+                await self._flush_once()
+            except (RemoteError, OSError):
+                return  # it all stays queued; the tick loop comes back to it
+
+    async def _flush_once(self) -> None:
+        engine = self._engine
+        for address in sorted(engine.unopened):
+            own = engine.mailboxes.get(address)
+            if own is not None:
+                await self._transport.open_mailbox(own.keys.reader())
+            engine.unopened.discard(address)
+            self._mailboxes_changed.set()
+        await self._publish(engine)
+        with self._store.transaction() as tx:
+            waiting = engine.outbox.queued(tx)
+        if not waiting:
+            return
+        refused = await self._transport.send([item for _, _, item in waiting])
+        async with self._lock:
+            with self._store.transaction() as tx:
+                failed = engine.outbox.settle(tx, waiting, refused)
+        for reason, room in failed:
+            self._events.put_nowait(DeliveryFailed(reason, room))
+
+    async def _publish(self, engine: Engine) -> None:
+        """Give new one-time packages to the directory, if the transport has one."""
+        if not isinstance(self._transport, KeyDirectory):
+            return
+        waiting = [key for key, shelved in engine.packages.items() if not shelved.published]
+        if not waiting:
+            return
+        packages = [engine.packages[key].keys.package.signed for key in waiting]
+        await self._transport.publish(engine.owner.identity.fingerprint, packages)
+        async with self._lock:
+            self._transact(lambda tx, now: self._engine.mark_published(tx, waiting))
+
+    async def _receive_loop(self) -> None:
+        """Take what arrives, store it, and only then ack it."""
+        while True:
+            self._mailboxes_changed.clear()
+            readers = [own.keys.reader() for address, own in self._engine.mailboxes.items()
+                       if address not in self._engine.unopened]  # fmt: skip
+            receive = asyncio.ensure_future(self._transport.receive(readers))
+            changed = asyncio.ensure_future(self._mailboxes_changed.wait())
+            try:
+                await asyncio.wait({receive, changed}, return_when=asyncio.FIRST_COMPLETED)
+                if not receive.done():
+                    continue
+                deliveries = receive.result()
+            except (RemoteError, OSError):
+                await self._clock.sleep(RETRY)
+                continue
+            finally:
+                receive.cancel()
+                changed.cancel()
+            for delivery in deliveries:
+                await self._take(delivery)
+            await self._flush()
+            self._look.set()
+
+    async def _take(self, delivery: Delivery) -> None:
+        """Process one delivery: the transport may forget it once the store has it."""
+        async with self._lock:
+            events = self._transact(
+                lambda tx, now: arrivals.arrive(self._engine, tx, self, delivery, now)
+            )
+        await self._transport.ack([delivery.id])
+        self._tell(events)
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._events.put_nowait(event)
+
+    async def maintain(self) -> None:
+        """Do what time asks for: evaporate, erase, refresh, replenish, send again.
+
+        A device does this by itself every minute and at each message's deadline.
+        """
+        async with self._lock:
+            events, drained = self._transact(
+                lambda tx, now: upkeep.maintain(self._engine, tx, self, now)
+            )
+        self._tell(events)
+        for address in drained:
+            await self._close_mailbox(address)
+        await self._flush()
+
+    async def _close_mailbox(self, address: bytes) -> None:
+        """Close a mailbox that has been drained; if that fails now, at the next look."""
+        try:
+            await self._transport.close_mailbox(self._engine.mailboxes[address].keys.reader())
+        except (RemoteError, OSError):
+            return
+        async with self._lock:
+            self._transact(lambda tx, now: self._engine.drop_mailbox(tx, address))
+        self._mailboxes_changed.set()
+
+    async def _tick_loop(self) -> None:
+        """Maintain every `TICK` seconds, and at the deadline of the next message to evaporate."""
+        last = self._clock.now()
+        while True:
+            self._look.clear()
+            due = last + TICK
+            deadline = self._engine.inbox.next_deadline
+            due = due if deadline is None else min(due, deadline)
+            sleep = asyncio.ensure_future(self._clock.sleep(max(0, due - self._clock.now())))
+            look = asyncio.ensure_future(self._look.wait())
+            try:
+                await asyncio.wait({sleep, look}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleep.cancel()
+                look.cancel()
+            if self._clock.now() >= due:
+                await self.maintain()
+                last = self._clock.now()
+
+    async def _guard(self, loop: Coroutine[Any, Any, None]) -> None:
+        """Run a loop; what ends it unexpectedly reaches the reader of `events`."""
+        try:
+            await loop
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._events.put_nowait(error)
+            raise
+

@@ -1,0 +1,155 @@
+"""What a device tells its application, one small class for each thing (spec 17)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .errors import Reason
+from .identity import Identity
+from .membership import Policy, Role
+
+if TYPE_CHECKING:
+    from .conversation import Conversation
+
+__all__ = ["DeliveryFailed", "Event", "MessageArrived", "MessageEvaporated", "MessageHandle",
+           "MessagesMissing", "Person", "Rejected", "RefreshDue", "RemovedFromRoom", "RoomChanged",
+           "RoomJoined", "RoomReplaced"]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Person:
+    """A member as the application sees it. The name is what that device calls itself."""
+
+    name: str
+    member: bytes  # member id, 32 bytes
+    identity: Identity
+    role: Role
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"<Person {self.name!r} {self.member[:4].hex()} {self.role.name.lower()}>"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHandle:
+    """A message that lies sealed on this device until it is viewed.
+
+    ``async with handle.open() as content`` marks it viewed, then gives the text or data; leaving
+    the block erases the message if its policy says so. Raise `LocalError` (evaporated) once gone.
+    """
+
+    id: bytes  # 16 bytes
+    _open: Callable[[bytes], AbstractAsyncContextManager[str | bytes]] = field(
+        repr=False, compare=False
+    )
+
+    def open(self) -> AbstractAsyncContextManager[str | bytes]:
+        """View the message."""
+        return self._open(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageArrived:
+    """A message has been verified and stored, sealed; the transport has forgotten it."""
+
+    room: Conversation
+    sender: Person
+    message: MessageHandle
+    sent: int
+    quote: bytes | None  # id of the message it quotes
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEvaporated:
+    """A message's key and ciphertext have been erased here, viewed or not."""
+
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesMissing:
+    """Messages of `sender` are known to exist and have not come; with `lost`, some never will."""
+
+    room: Conversation
+    sender: Person
+    count: int
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoomJoined:
+    """This device has been admitted to a room."""
+
+    room: Conversation
+    inviter: Person
+
+
+@dataclass(frozen=True, slots=True)
+class RoomChanged:
+    """A commit has changed a room: members, roles or policy, or (all empty) keys only."""
+
+    room: Conversation
+    by: Person
+    added: tuple[Person, ...]
+    removed: tuple[Person, ...]
+    roles: tuple[Person, ...]  # with their new roles
+    policy: Policy | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedFromRoom:
+    """This device has been removed from a room; nothing sent there from now on can be read."""
+
+    room: Conversation
+    by: Person
+
+
+@dataclass(frozen=True, slots=True)
+class RoomReplaced:
+    """The other side of a 1:1 room has begun a new one; the old one is only read from now on."""
+
+    old: Conversation
+    new: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshDue:
+    """A 1:1 room waits long for an answer: until then a theft of keys is not healed."""
+
+    room: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Something arrived that was refused, and changed nothing."""
+
+    reason: Reason
+    detail: str
+    room: bytes | None  # room id, where it could be told
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFailed:
+    """The transport has refused an envelope for good."""
+
+    reason: Reason
+    room: bytes | None
+
+
+Event = (
+    MessageArrived
+    | MessageEvaporated
+    | MessagesMissing
+    | RoomJoined
+    | RoomChanged
+    | RemovedFromRoom
+    | RoomReplaced
+    | RefreshDue
+    | Rejected
+    | DeliveryFailed
+)

@@ -1,0 +1,104 @@
+"""What a device does as time passes: evaporate, erase, refresh, replenish (spec 13, 14 and 17)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from . import actions, arrivals
+from .engine import Engine
+from .events import Event, MessageEvaporated, RefreshDue
+from .limits import (
+    MAILBOX_DRAIN_MAX,
+    MAILBOX_DRAIN_MIN,
+    RETENTION,
+    SIGNED_PREKEY_GRACE,
+    SIGNED_PREKEY_ROTATION,
+)
+from .ports import Transaction
+from .room import Room
+from .wire import decode
+
+__all__ = ["evaporate", "maintain"]
+
+LEAVE_STAGGER = 60  # seconds a member waits for each one that ranks above it
+
+
+def evaporate(engine: Engine, tx: Transaction, now: int) -> list[Event]:
+    """Erase every message whose time has come."""
+    due = engine.inbox.due(now)
+    for message in due:
+        engine.inbox.erase(tx, message)
+    return [MessageEvaporated(message) for message in due]
+
+
+def maintain(
+    engine: Engine, tx: Transaction, faces: arrivals.Faces, now: int
+) -> tuple[list[Event], list[bytes]]:
+    """Do all that time asks for; return what to tell, and the mailboxes to close."""
+    events = evaporate(engine, tx, now)
+    engine.inbox.rotate(tx, now, engine.random)
+    events += arrivals.retry_waiting(engine, tx, faces, now, now - RETENTION)
+    for room in list(engine.rooms.values()):
+        room.expire(now)
+        engine.save_room(tx, room)
+        events += _keep_fresh(engine, tx, faces, room, now)
+    _shelve(engine, tx, now)
+    for name, record in list(tx.scan(b"seen/")):
+        _, expiry = decode(record, limit=128)
+        if now > expiry:
+            tx.delete(name)
+    return events, _drained(engine, now)
+
+
+def _keep_fresh(
+    engine: Engine, tx: Transaction, faces: arrivals.Faces, room: Room, now: int
+) -> list[Event]:
+    """Refresh a group that needs it, commit for those who asked to leave, announce oneself."""
+    if room.closed:
+        return []
+    meta = engine.meta[room.id]
+    if room.direct:
+        due = room.refresh_due(now) and meta.retired is None
+        if due and not meta.reminded:
+            engine.put_meta(tx, room.id, replace(meta, reminded=True))
+            return [RefreshDue(faces.conversation(room.id))]
+        if not due and meta.reminded:
+            engine.put_meta(tx, room.id, replace(meta, reminded=False))
+        return []
+    staying = [m for m in sorted(room.roster, key=lambda m: m.rank) if m.id not in room.leaving]
+    place = next((n for n, m in enumerate(staying) if m.id == room.own_id), None)
+    noticed = [engine.leave_noticed.setdefault(member, now) for member in room.leaving]
+    leave_due = (
+        bool(noticed) and place is not None and now - min(noticed) >= place * LEAVE_STAGGER
+    )
+    if leave_due or room.refresh_due(now):
+        actions.commit(engine, tx, room, [], [], now)
+    engine.announce(tx, room, now)
+    return []
+
+
+def _shelve(engine: Engine, tx: Transaction, now: int) -> None:
+    """Rotate the last-resort package, erase expired ones, keep the stock (REQ-ID-10)."""
+    last = engine.last_resort()
+    if last is not None and now - last.created >= SIGNED_PREKEY_ROTATION:
+        engine.put_package(tx, replace(last, retired=now))
+    for key, shelved in list(engine.packages.items()):
+        expired = now - shelved.keys.package.expiry > SIGNED_PREKEY_GRACE
+        retired = shelved.retired is not None and now - shelved.retired > SIGNED_PREKEY_GRACE
+        if expired or retired:
+            engine.drop_package(tx, key)
+    engine.stock(tx, now)
+
+
+def _drained(engine: Engine, now: int) -> list[bytes]:
+    """Retired mailboxes that nobody can be expected to write to any more."""
+    done = []
+    for address, own in engine.mailboxes.items():
+        if own.retired is None:
+            continue
+        age = now - own.retired
+        if age > MAILBOX_DRAIN_MAX or (age > MAILBOX_DRAIN_MIN and not own.unheard):
+            done.append(address)
+    return done
+
+
