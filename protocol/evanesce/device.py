@@ -264,6 +264,19 @@ class Device:
                 raise event
             yield event
 
+    def pending_events(self) -> list[Event]:
+        """The events that have happened and not been taken yet, without waiting for more."""
+        pending: list[Event] = []
+        while not self._events.empty():
+            event = self._events.get_nowait()
+            if isinstance(event, BaseException):
+                raise event
+            if event is None:
+                self._events.put_nowait(None)  # closed: `events` still has to end
+                break
+            pending.append(event)
+        return pending
+
     def message(self, message: bytes) -> MessageHandle:
         """The handle on a kept message, by its id."""
         return MessageHandle(message, self._view)

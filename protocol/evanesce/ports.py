@@ -16,8 +16,8 @@ from typing import Protocol, runtime_checkable
 from .errors import Reason
 from .mailbox import Mailbox, MailboxReader
 
-__all__ = ["Clock", "Delivery", "KeyDirectory", "Outgoing", "Store", "SystemClock", "Transaction",
-           "Transport"]  # fmt: skip
+__all__ = ["Clock", "Delivery", "KeyDirectory", "ManualClock", "Outgoing", "Store", "SystemClock",
+           "Transaction", "Transport"]  # fmt: skip
 
 
 class Transaction(Protocol):
@@ -118,3 +118,32 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
+
+
+class ManualClock:
+    """A clock that moves only when told to: for tests and demos."""
+
+    def __init__(self, now: int) -> None:
+        self._now = now
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> int:
+        """The time now."""
+        return self._now
+
+    def advance(self, seconds: int) -> None:
+        """Let time pass, and wake whoever has slept long enough."""
+        self._now += seconds
+        self._sleepers = [(due, future) for due, future in self._sleepers if not future.done()]
+        for due, future in self._sleepers:
+            if due <= self._now:
+                future.set_result(None)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once the clock has been moved far enough."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._now + seconds, future))
+        await future

@@ -67,6 +67,11 @@ class Room:
         return f"<Room {state.id[:4].hex()} {state.mode.name.lower()}, {len(self.roster)} members>"
 
     @property
+    def state(self) -> RoomState:
+        """The state itself, keys included: for tools that examine it, not for applications."""
+        return self._state
+
+    @property
     def id(self) -> bytes:
         """32 bytes, the same for every member."""
         return self._state.id
