@@ -124,8 +124,7 @@ def commit(
     for guest, invitation in zip(guests, made.invitations.values(), strict=True):
         engine.outbox.post(tx, room.id, guest.package.contact, invitation, engine.random)
     engine.save_room(tx, room)
-    for gone in made.removed:
-        engine.outbox.drop_held(tx, room.id, gone.id)
+    engine.note_gone(tx, room.id, made.removed)
     if made.removed:
         engine.rotate_mailbox(tx, room, now)
     else:
@@ -158,6 +157,7 @@ def settle_direct(
     serving, other = (old, new) if keep_old else (new, old)
     engine.set_direct(tx, identity, serving.id)
     engine.put_meta(tx, other.id, replace(engine.meta[other.id], retired=now))
+    engine.retire_mailbox(tx, other.id, now)
     return None if both_new else (old.id, new.id)
 
 

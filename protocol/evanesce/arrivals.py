@@ -32,16 +32,15 @@ from .formats import COMMIT_COPY, INVITATION, MESSAGE, OPENING
 from .group import CommitApplied
 from .inbox import Kept
 from .invitation import Invitation
-from .limits import MAX_WAITING, PACKAGE_LIFETIME, SIGNED_PREKEY_GRACE
+from .limits import MAX_ENVELOPE, MAX_WAITING, PACKAGE_LIFETIME, SIGNED_PREKEY_GRACE
 from .mailbox import MailboxKeys
 from .membership import Member, Roster
 from .message import ParsedMessage
 from .ports import Delivery, Transaction
 from .primitives import H
 from .room import Room
-from .speech import Received
 from .state import Contact
-from .wire import decode, encode, peek_type
+from .wire import decode, encode, kind_of, peek_type
 
 __all__ = ["Faces", "arrive", "person"]
 
@@ -117,6 +116,7 @@ def _dispatch(arrival: Arrival, room: bytes | None, payload: bytes, since: int) 
                 if joined is not None:
                     _message(arrival, joined, message)
             case _:
+                kind_of(decode(payload, limit=MAX_ENVELOPE))  # what is not an object says so
                 raise RemoteError(Reason.WRONG_TYPE, "not something this mailbox takes")
     except HeldError as error:
         _hold(arrival, room, payload, since, error)
@@ -151,17 +151,22 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
                     arrival.faces.message(received.id), said.sent, said.quote,
                 ))  # fmt: skip
         case Announcement(name, mailbox):
-            room.announce(received.sender, Contact(name, mailbox))
+            said_at = received.epoch, received.index
+            room.announce(received.sender, Contact(name, mailbox, said_at))
             engine.outbox.release(tx, room.id, received.sender, mailbox, engine.random)
         case Leave():
             for member in room.leaving:
                 engine.leave_noticed.setdefault(member, now)
-    _note_heard(arrival, room, received)
+    engine.note_heard(tx, room.id, {received.sender})
+    conversation = arrival.faces.conversation(room.id)
     if received.missing or received.lost:
-        arrival.events.append(MessagesMissing(
-            arrival.faces.conversation(room.id), person(room, sender), received.missing,
-            received.lost,
-        ))  # fmt: skip
+        arrival.events.append(
+            MessagesMissing(conversation, person(room, sender), received.missing, received.lost)
+        )
+    for member, count in received.evicted.items():
+        if member in room.roster:
+            who = person(room, room.roster[member])
+            arrival.events.append(MessagesMissing(conversation, who, count, True))
     meta = engine.meta[room.id]
     if room.direct and meta.invitation is not None and room.answered:
         engine.put_meta(tx, room.id, replace(meta, invitation=None))
@@ -172,14 +177,6 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
 
 def _member(room: Room, before: Roster, member: bytes) -> Member:
     return room.roster[member] if member in room.roster else before[member]
-
-
-def _note_heard(arrival: Arrival, room: Room, received: Received) -> None:
-    """A member has spoken: one's older mailboxes need not wait for it any longer."""
-    for own in list(arrival.engine.mailboxes.values()):
-        if own.room == room.id and own.retired is not None and received.sender in own.unheard:
-            unheard = tuple(m for m in own.unheard if m != received.sender)
-            arrival.engine.put_mailbox(arrival.tx, replace(own, unheard=unheard))
 
 
 # --- commits -------------------------------------------------------------------------------------
@@ -193,12 +190,11 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
     conversation = arrival.faces.conversation(room.id)
     by = before[change.committer.id]
     if change.removed_self:
+        engine.retire_mailbox(tx, room.id, now)
         arrival.events.append(RemovedFromRoom(conversation, by))
         return
     arrival.events.append(_changed(conversation, room, by, before, change))
-    for member in change.removed:
-        engine.outbox.drop_held(tx, room.id, member.id)
-        engine.leave_noticed.pop(member.id, None)
+    engine.note_gone(tx, room.id, change.removed)
     if change.removed:
         engine.rotate_mailbox(tx, room, now)
     engine.announce(tx, room, now)

@@ -108,7 +108,7 @@ class Genesis:
         state = hash_state(roster.encode(), policy)
         data = GENESIS.build(
             algorithms.number, room, time, policy.value(), creator.sign_key, creator.dh_key,
-            credential.signed, [[package.signed, role] for package, role in chosen], state,
+            credential.signed, [[package.signed, int(role)] for package, role in chosen], state,
         )  # fmt: skip
         made = cls(data, algorithms, room, time, policy, creator, credential.signed, chosen, state)
         return made, roster
@@ -124,10 +124,17 @@ class Genesis:
                    packages, state)  # fmt: skip
 
     def credential(self) -> Credential:
-        """The creator's verified credential. Raise `RemoteError` as `Credential.parse`."""
-        return Credential.parse(
+        """The creator's verified credential: a member entry of version 0.
+
+        Raise `RemoteError` as `Credential.parse`, and bad-entry for a key package in its place:
+        that would let whoever has one's card found rooms in one's name.
+        """
+        credential = Credential.parse(
             self.entry, self.room, creator_id(self.room, self.creator), self.creator
         )
+        if credential.is_package or credential.version != 0:
+            raise RemoteError(Reason.BAD_ENTRY, "a creator's entry has version 0")
+        return credential
 
     def roster(self, credential: Credential) -> Roster:
         """The roster of epoch 0: the creator as owner, then the packages in order (REQ-EPOCH-12).

@@ -9,7 +9,7 @@ from .formats import ANNOUNCEMENT, DATA, LEAVE, TEXT
 from .limits import MAX_BODY, MAX_CONTENT, MAX_LIFETIME, MAX_NAME
 from .mailbox import Mailbox
 from .primitives import check_dh_key
-from .wire import decode, kind_of
+from .wire import check_time, decode, kind_of, utf8
 
 __all__ = ["Announcement", "Content", "Evaporation", "Leave", "Said", "parse_content"]
 
@@ -59,12 +59,11 @@ class Said:
 
     def encode(self) -> bytes:
         """The content's bytes. Raise `LocalError` (too-large, bad-policy, bad-input)."""
-        try:
-            raw = self.body.encode() if isinstance(self.body, str) else self.body
-        except UnicodeEncodeError as error:
-            raise LocalError(Reason.BAD_INPUT, "text is not valid Unicode") from error
-        if len(raw) > MAX_BODY:
-            raise LocalError(Reason.TOO_LARGE, f"{len(raw)} bytes, {MAX_BODY} allowed")
+        if isinstance(self.body, str):
+            utf8(self.body, MAX_BODY)
+        elif len(self.body) > MAX_BODY:
+            raise LocalError(Reason.TOO_LARGE, f"{len(self.body)} bytes, {MAX_BODY} allowed")
+        check_time(self.sent)
         with local_fault():
             self.evaporation.check()
         if self.quote is not None and len(self.quote) != 16:
@@ -87,9 +86,8 @@ class Announcement:
     mailbox: Mailbox
 
     def encode(self) -> bytes:
-        """The content's bytes. Raise `LocalError` (too-large)."""
-        if len(self.name.encode()) > MAX_NAME:
-            raise LocalError(Reason.TOO_LARGE, f"a name has at most {MAX_NAME} bytes")
+        """The content's bytes. Raise `LocalError` (too-large, bad-input)."""
+        utf8(self.name, MAX_NAME)
         return ANNOUNCEMENT.build(self.name, self.mailbox.value())
 
 

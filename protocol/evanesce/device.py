@@ -71,8 +71,9 @@ class Device:
     ) -> Device:
         """Open the device in `store`, or make a new one there called `name` (1 to 256 bytes).
 
-        `clock` and `random` are for tests. Entering the context raises `LocalError` (bad-input) for
-        a new device without a name, `StorageError` (bad-store) for a store that cannot be read.
+        `clock` and `random` are for tests. Entering the context raises `LocalError` for a new
+        device without a name (bad-input) or with one too long (too-large), `StorageError`
+        (bad-store) for a store that cannot be read.
         """
         return cls(store, transport, name, clock or SystemClock(), random)
 
@@ -158,7 +159,7 @@ class Device:
                 shelved = engine.make_package(tx, now, last_resort=False, publish=False)
             else:
                 shelved = engine.last_resort() or engine.make_package(
-                    tx, now, last_resort=True, publish=False
+                    tx, now, last_resort=True, publish=True
                 )
             return Card(engine.name, shelved.keys.package)
 
@@ -363,8 +364,12 @@ class Device:
         waiting = [key for key, shelved in engine.packages.items() if not shelved.published]
         if not waiting:
             return
-        packages = [engine.packages[key].keys.package.signed for key in waiting]
-        await self._transport.publish(engine.owner.identity.fingerprint, packages)
+        packages = [engine.packages[key].keys.package for key in waiting]
+        one_time = [package.signed for package in packages if not package.last_resort]
+        last = [package.signed for package in packages if package.last_resort]
+        await self._transport.publish(
+            engine.owner.identity.fingerprint, one_time, last[-1] if last else None
+        )
         async with self._lock:
             self._transact(lambda tx, now: self._engine.mark_published(tx, waiting))
 

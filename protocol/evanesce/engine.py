@@ -25,7 +25,7 @@ from .primitives import Random
 from .room import Room
 from .speech import Sent
 from .state import Contact
-from .wire import decode, encode
+from .wire import decode, encode, utf8
 
 __all__ = ["Engine", "OwnMailbox", "RoomMeta", "Shelved"]
 
@@ -120,13 +120,15 @@ class Engine:
     def load(cls, tx: Transaction, name: str | None, now: int, random: Random) -> Engine:
         """Read a device from its store, or make a new one called `name`.
 
-        Raise `LocalError` (bad-input): a new device without a name, or one over `MAX_NAME` bytes.
+        Raise `LocalError`: bad-input for a new device without a name, too-large for one over
+        `MAX_NAME` bytes.
         Raise `StorageError` (bad-store): records of another format.
         """
         record = tx.get(b"device")
         if record is None:
-            if not name or len(name.encode()) > MAX_NAME:
-                raise LocalError(Reason.BAD_INPUT, f"a name has 1 to {MAX_NAME} bytes")
+            if not name:
+                raise LocalError(Reason.BAD_INPUT, "a new device needs a name")
+            utf8(name, MAX_NAME)
             contact = OwnMailbox(MailboxKeys.generate(random), None)
             owner = IdentityKeys.generate(random)
             engine = cls(owner, name, random, Inbox.load(tx, now, random), Outbox(0), contact)
@@ -179,6 +181,13 @@ class Engine:
         for name, data in room.records().items():
             tx.put(b"room/" + room.id + b"/" + name, data)
         self.put_meta(tx, room.id, meta)
+        self.note_own_mailbox(tx, room)
+
+    def note_own_mailbox(self, tx: Transaction, room: Room) -> None:
+        """Put one's own name and mailbox into the room's directory, for those one invites."""
+        mailbox = self.mailboxes[self.meta[room.id].mailbox].keys.mailbox
+        room.announce(room.own_id, Contact(self.name, mailbox))
+        self.save_room(tx, room)
 
     def put_meta(self, tx: Transaction, room: bytes, meta: RoomMeta) -> None:
         """Store what is kept beside a room's state."""
@@ -243,7 +252,7 @@ class Engine:
     def stock(self, tx: Transaction, now: int) -> None:
         """Have a last-resort package, and as many one-time ones as the directory should hold."""
         if self.last_resort() is None:
-            self.make_package(tx, now, last_resort=True, publish=False)
+            self.make_package(tx, now, last_resort=True, publish=True)
         fresh = [s for s in self.packages.values()
                  if not s.keys.package.last_resort
                  and all(key is not None for key in s.keys.one_time_prekeys)]  # fmt: skip
@@ -328,7 +337,29 @@ class Engine:
         self.put_mailbox(tx, new)
         address = new.keys.mailbox.address
         self.put_meta(tx, room.id, replace(meta, mailbox=address, announced=False))
+        self.note_own_mailbox(tx, room)
         self.announce(tx, room, now)
+
+    def retire_mailbox(self, tx: Transaction, room: bytes, now: int) -> None:
+        """Nobody has to write to a room any more: its mailbox is drained, then closed."""
+        own = self.mailboxes.get(self.meta[room].mailbox)
+        if own is not None and own.retired is None:
+            self.put_mailbox(tx, replace(own, retired=now))
+
+    def note_gone(self, tx: Transaction, room: bytes, gone: Iterable[Member]) -> None:
+        """Forget what was kept for members that have been removed."""
+        members = {member.id for member in gone}
+        for member in members:
+            self.outbox.drop_held(tx, room, member)
+            self.leave_noticed.pop(member, None)
+        self.note_heard(tx, room, members)
+
+    def note_heard(self, tx: Transaction, room: bytes, members: set[bytes]) -> None:
+        """One's retired mailboxes need not wait for these members any longer."""
+        for own in list(self.mailboxes.values()):
+            if own.room == room and own.retired is not None and members & set(own.unheard):
+                unheard = tuple(m for m in own.unheard if m not in members)
+                self.put_mailbox(tx, replace(own, unheard=unheard))
 
     def evaporation(self, room: Room, after_view: int | None, lifetime: int | None) -> Evaporation:
         """A message's own policy: what is not given is the room's."""

@@ -108,7 +108,7 @@ class RemoteError(EvanesceError):
 
 
 class HeldError(RemoteError):
-    """Bytes that cannot be judged yet (unknown room or epoch, commit ahead of the clock)."""
+    """Bytes that cannot be judged yet: unknown epoch, or a commit ahead of the clock."""
 
 
 class StorageError(EvanesceError):

@@ -57,7 +57,7 @@ _OPERATIONS: Final = {
 
 def _operation(value: object) -> object:
     """An operation: ``[0, key package, role] | [1, member, admission] | [2, member, role] | …``."""
-    kind = value[0] if isinstance(value, list) and value else None
+    kind = value[0] if isinstance(value, list | tuple) and value else None
     if type(kind) is not int:
         kind = -1
     return _OPERATIONS.get(kind, record(uint(3)))(value)
@@ -68,8 +68,8 @@ MEMBER_ENTRY: Final = Form(
     "member entry",
     2,
     _BODY_LIMIT,
-    # room, member, leaf key, room signature key, version
-    (ID, ID, PUBLIC_KEY, PUBLIC_KEY, COUNT),
+    # room, member, identity DH key, leaf key, room signature key, version
+    (ID, ID, PUBLIC_KEY, PUBLIC_KEY, PUBLIC_KEY, COUNT),
 )
 KEY_PACKAGE: Final = Form(
     "key package",

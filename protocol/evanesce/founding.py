@@ -18,7 +18,7 @@ from .formats import GENESIS, WELCOME
 from .identity import IdentityKeys
 from .invitation import Invitation, open_invitation, seal_invitation
 from .keypackage import KeyPackage, KeyPackageKeys
-from .limits import MAX_CLOCK_LEAD, MAX_COMMIT
+from .limits import LAST_RESORT_WEAK, MAX_CLOCK_LEAD, MAX_COMMIT
 from .mailbox import Mailbox
 from .membership import (
     Credential,
@@ -44,7 +44,7 @@ from .primitives import (
     sign_keypair,
 )
 from .state import Contact, Epoch, RoomState
-from .wire import decode, kind_of
+from .wire import check_time, decode, kind_of
 
 __all__ = ["Invited", "found_room", "join_room", "make_welcome"]
 
@@ -74,6 +74,7 @@ def found_room(
     Raise `LocalError`: wrong-mode, bad-policy, already-member, too-many-members, expired,
     unknown-suite, used-package.
     """
+    check_time(now)
     room = random(32)
     own = creator_id(room, owner.identity)
     leaf, leaf_key = dh_keypair(random)
@@ -106,7 +107,8 @@ def found_room(
         room_sign=room_sign,
     )  # fmt: skip
     state = RoomState(room, algorithms, own, epoch.prefix, {}, None, directory, now)
-    state.last_resort = policy.mode is Mode.DIRECT and invited[0].package.last_resort
+    if policy.mode is Mode.DIRECT and invited[0].package.last_resort:
+        state.weak_until = now + LAST_RESORT_WEAK
     state.enter(epoch, sending, now)
     members = list(roster)[1:]
     with local_fault():
@@ -152,7 +154,9 @@ def join_room(
      listed) = WELCOME.parse(welcome)  # fmt: skip
     policy = Policy.from_value(policy_value)
     if kind_of(decode(commit, limit=MAX_COMMIT)) == GENESIS.type:
-        admission = _check_genesis(Genesis.parse(commit), invitation, keys, roster_bytes)
+        admission = _check_genesis(
+            Genesis.parse(commit), invitation, keys, roster_bytes, policy
+        )
         if parent_credential is not None:
             raise RemoteError(Reason.BAD_FORM, "a genesis has no parent")
     elif policy.mode is Mode.DIRECT:
@@ -202,7 +206,8 @@ def join_room(
     state = RoomState(
         admission.room, keys.package.suite, own, epoch.prefix, {}, None, directory, now
     )
-    state.last_resort = direct and keys.package.last_resort
+    if direct and keys.package.last_resort:
+        state.weak_until = now + LAST_RESORT_WEAK
     state.enter(epoch, sending, now)
     return state, invitation
 
@@ -223,18 +228,20 @@ class _Admission:
 
 
 def _check_genesis(
-    genesis: Genesis, invitation: Invitation, keys: KeyPackageKeys, roster_bytes: bytes
+    genesis: Genesis,
+    invitation: Invitation,
+    keys: KeyPackageKeys,
+    roster_bytes: bytes,
+    policy: Policy,
 ) -> _Admission:
     if genesis.creator != invitation.inviter:
         raise RemoteError(Reason.WRONG_IDENTITY, "invited by another than the creator")
     if genesis.suite != keys.package.suite:
         raise RemoteError(Reason.UNKNOWN_SUITE, "the room is of another suite than the package")
     credential = genesis.credential()
-    if credential.version != 0:
-        raise RemoteError(Reason.BAD_ENTRY, "a first entry has version 0")
     roster = genesis.roster(credential)
-    if roster.encode() != roster_bytes:
-        raise RemoteError(Reason.BAD_STATE_HASH, "the roster is not the one the genesis makes")
+    if roster.encode() != roster_bytes or policy != genesis.policy:
+        raise RemoteError(Reason.BAD_STATE_HASH, "not the roster and policy of the genesis")
     own = roster.of(keys.package.identity)
     creator = roster[creator_id(genesis.room, genesis.creator)]
     return _Admission(genesis.room, 0, NO_TRANSCRIPT, genesis.time, roster, creator,

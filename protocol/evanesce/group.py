@@ -39,6 +39,7 @@ from .operations import (
 )
 from .primitives import Random, dh_keypair, equal, sign_keypair
 from .state import Epoch, RoomState
+from .wire import check_time
 
 __all__ = ["CommitApplied", "CommitMade", "apply_commit", "make_commit"]
 
@@ -103,6 +104,7 @@ def make_commit(
     `apply_operations` and `seal_invitation`.
     """
     _require_group(state)
+    check_time(now)
     parent = state.epoch
     me = state.me
     handshake, init, signing = parent.handshakes[me.id], parent.inits[me.id], parent.room_sign

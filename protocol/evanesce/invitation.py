@@ -1,7 +1,8 @@
 """Invitations: a deniable, X3DH-shaped handshake that carries a welcome (spec 07).
 
-Both identities, their roles and every key go into the transcript that the key is derived from. No
-signature is made: either side could have written the whole exchange.
+Both identities, their roles and every key go into the transcript that the key is derived from. The
+handshake signs nothing: either side could have made it. What the welcome inside holds is another
+matter, and spec 07 says what of it is signed.
 """
 
 from __future__ import annotations

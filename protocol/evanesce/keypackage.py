@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .errors import LocalError, Reason, RemoteError
 from .formats import CARD, KEY_PACKAGE
 from .identity import Identity, IdentityKeys, open_signed, seal_signed
-from .limits import ONE_TIME_PREKEYS, PACKAGE_LIFETIME
+from .limits import MAX_NAME, ONE_TIME_PREKEYS, PACKAGE_LIFETIME, SIGNED_PREKEY_ROTATION
 from .mailbox import Mailbox
 from .primitives import (
     SUITE_1,
@@ -22,7 +22,7 @@ from .primitives import (
     verify,
 )
 from .secret import Secret
-from .wire import decode, encode
+from .wire import decode, encode, utf8
 
 __all__ = ["Card", "KeyPackage", "KeyPackageKeys"]
 
@@ -110,7 +110,12 @@ class KeyPackageKeys:
         last_resort: bool = False,
         algorithms: Suite = SUITE_1,
     ) -> KeyPackageKeys:
-        """Make and sign a package that is valid for `PACKAGE_LIFETIME` seconds from `now`."""
+        """Make and sign a package.
+
+        It expires `PACKAGE_LIFETIME` seconds after `now`; a last-resort one when it is due to be
+        replaced, `SIGNED_PREKEY_ROTATION` seconds after.
+        """
+        lifetime = SIGNED_PREKEY_ROTATION if last_resort else PACKAGE_LIFETIME
         signed_prekey, signed_prekey_public = dh_keypair(random)
         count = 0 if last_resort else ONE_TIME_PREKEYS
         pairs = [dh_keypair(random) for _ in range(count)]
@@ -126,7 +131,7 @@ class KeyPackageKeys:
             leaf_key,
             room_sign_key,
             contact.value(),
-            now + PACKAGE_LIFETIME,
+            now + lifetime,
             last_resort,
         )
         signed = seal_signed(owner.sign_private.reveal(), _LABEL, body)
@@ -189,7 +194,11 @@ class Card:
         return self.package.identity
 
     def encode(self) -> bytes:
-        """The card as bytes, to publish or show as a QR code."""
+        """The card as bytes, to publish or show as a QR code.
+
+        Raise `LocalError` (too-large, bad-input) for a name that no card holds.
+        """
+        utf8(self.name, MAX_NAME)
         return CARD.build(self.name, self.package.signed)
 
     @classmethod

@@ -53,9 +53,11 @@ REFRESH_MESSAGES: Final = 256
 
 # Key packages.
 ONE_TIME_PREKEYS: Final = 4
-PACKAGE_LIFETIME: Final = 30 * DAY
+PACKAGE_LIFETIME: Final = 30 * DAY  # of a one-time package; a last-resort one lives until rotated
 SIGNED_PREKEY_ROTATION: Final = 7 * DAY
 SIGNED_PREKEY_GRACE: Final = 72 * HOUR
+# Until a last-resort package's signed prekey is surely erased, rooms begun through it are weak.
+LAST_RESORT_WEAK: Final = SIGNED_PREKEY_ROTATION + SIGNED_PREKEY_GRACE
 
 # Evaporation: no message outlives this, viewed or not.
 MAX_LIFETIME: Final = 72 * HOUR

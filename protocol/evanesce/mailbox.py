@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import Reason, RemoteError
-from .primitives import H, Random, dh_keypair, sign, sign_keypair, verify
+from .primitives import H, Random, check_sign_key, dh_keypair, sign, sign_keypair, verify
 from .secret import Secret
 from .wire import decode, encode
 
@@ -39,9 +39,10 @@ class MailboxReader:
     prove: Callable[[bytes], bytes]
 
     def check(self, challenge: bytes, proof: bytes) -> None:
-        """What a relay does: `RemoteError` (not-permitted, bad-signature) without the right."""
+        """What a relay does. Raise `RemoteError`: not-permitted, bad-key, bad-signature."""
         if H(b"mailbox", self.read_key) != self.mailbox.address:
             raise RemoteError(Reason.NOT_PERMITTED, "not the read key of this mailbox")
+        check_sign_key(self.read_key)
         verify(self.read_key, proof, b"read mailbox", self.mailbox.address, challenge)
 
 

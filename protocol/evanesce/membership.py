@@ -48,7 +48,9 @@ class Policy:
     def value(self) -> list[Value]:
         """The wire form."""
         evaporation = self.evaporation
-        return [self.mode, self.members_may_add, evaporation.after_view, evaporation.lifetime]
+        return [
+            int(self.mode), self.members_may_add, evaporation.after_view, evaporation.lifetime,
+        ]  # fmt: skip
 
     @classmethod
     def from_value(cls, value: list[int]) -> Policy:
@@ -74,7 +76,12 @@ class Credential:
     room_sign_key: bytes
     version: int
     awaits_refresh: bool  # joined through a last-resort package and has not committed since
-    contact: Mailbox | None = None  # of the package; until a first entry takes its place
+    contact: Mailbox | None = None  # of the package; None once an entry has taken its place
+
+    @property
+    def is_package(self) -> bool:
+        """Whether the member has not committed yet."""
+        return self.contact is not None
 
     @classmethod
     def from_package(cls, package: KeyPackage) -> Credential:
@@ -104,9 +111,11 @@ class Credential:
             if package.identity != identity:
                 raise RemoteError(Reason.BAD_ENTRY, "key package of another identity")
             return cls.from_package(package)
-        entry_room, entry_member, leaf_key, room_sign_key, version = MEMBER_ENTRY.read(value)
-        if entry_room != room or entry_member != member:
-            raise RemoteError(Reason.BAD_ENTRY, "entry of another room or member")
+        entry_room, entry_member, dh_key, leaf_key, room_sign_key, version = MEMBER_ENTRY.read(
+            value
+        )
+        if entry_room != room or entry_member != member or dh_key != identity.dh_key:
+            raise RemoteError(Reason.BAD_ENTRY, "entry of another room, member or identity")
         if not verified:
             verify(identity.sign_key, signature, _ENTRY_LABEL, body)
             check_dh_key(leaf_key)
@@ -118,7 +127,9 @@ def make_entry(
     owner: IdentityKeys, room: bytes, member: bytes, leaf_key: bytes, room_key: bytes, version: int
 ) -> Credential:
     """Sign a member entry of one's own (REQ-MEM-01)."""
-    body = MEMBER_ENTRY.build(room, member, leaf_key, room_key, version)
+    body = MEMBER_ENTRY.build(
+        room, member, owner.identity.dh_key, leaf_key, room_key, version
+    )
     signed = seal_signed(owner.sign_private.reveal(), _ENTRY_LABEL, body)
     return Credential(signed, leaf_key, room_key, version, False)
 
@@ -229,8 +240,8 @@ class Roster:
         return ROSTER.build(
             self.next_seniority,
             [
-                [m.id, m.role, m.seniority, m.identity.sign_key, m.identity.dh_key, m.admission,
-                 m.credential.signed]
+                [m.id, int(m.role), m.seniority, m.identity.sign_key, m.identity.dh_key,
+                 m.admission, m.credential.signed]
                 for m in self
             ],
         )  # fmt: skip

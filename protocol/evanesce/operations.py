@@ -33,7 +33,7 @@ class Add:
 
     def value(self) -> list[Value]:
         """The wire form."""
-        return [ADD, self.package.signed, self.role]
+        return [ADD, self.package.signed, int(self.role)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class SetRole:
 
     def value(self) -> list[Value]:
         """The wire form."""
-        return [SET_ROLE, self.member, self.role]
+        return [SET_ROLE, self.member, int(self.role)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,11 +91,16 @@ class Transport(Protocol):
 class KeyDirectory(Protocol):
     """A transport that also hands out key packages, each one-time package once."""
 
-    async def publish(self, fingerprint: bytes, packages: Sequence[bytes]) -> None:
-        """Add one-time key packages for the device with this fingerprint."""
+    async def publish(
+        self, fingerprint: bytes, packages: Sequence[bytes], last_resort: bytes | None
+    ) -> None:
+        """Add one-time key packages for the device with this fingerprint.
+
+        `last_resort`, if given, takes the place of the last-resort package it had.
+        """
 
     async def claim(self, fingerprint: bytes) -> bytes | None:
-        """Take one package out, or None if there is none left."""
+        """Take a one-time package out; when none is left, give the last-resort one, or None."""
 
 
 class Clock(Protocol):

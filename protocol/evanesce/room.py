@@ -130,8 +130,8 @@ class Room:
 
     @property
     def opened_by_last_resort(self) -> bool:
-        """Whether a direct room began through a last-resort package: weaker until it is erased."""
-        return self._state.last_resort
+        """Whether a direct room began through a last-resort package that may not be erased yet."""
+        return self._state.weak_until is not None
 
     def refresh_due(self, now: int) -> bool:
         """Whether this device should commit before its next send (REQ-EPOCH-16).
@@ -180,8 +180,9 @@ class Room:
         self._state.changed.add(b"state")
 
     def announce(self, member: bytes, contact: Contact) -> None:
-        """Keep what a member announced in a message that has been accepted."""
-        if member in self.roster:
+        """Keep what a member announced in a message that has been accepted, unless it is older."""
+        known = self._state.directory.get(member)
+        if member in self.roster and (known is None or known.said <= contact.said):
             self._state.directory[member] = contact
             self._state.changed.add(b"directory")
 

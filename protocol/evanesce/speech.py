@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .chain import ReceivingChain
@@ -43,7 +44,8 @@ class Received:
     key: bytes  # what opens `ciphertext` again: keep it wrapped, erase it to evaporate
     ciphertext: bytes
     missing: int  # earlier messages of this sender that it shows to exist and have not come
-    lost: bool  # some of the sender's earlier messages can never be read
+    lost: bool  # some of the sender's earlier messages can never be read: past the jump limit
+    evicted: Mapping[bytes, int]  # members whose missing messages can no longer be read, how many
 
 
 def send_message(
@@ -123,36 +125,56 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
         message, epoch.context, message_key, state.mode, sender.credential.room_sign_key
     )
     content = parse_content(opened.content)
-    after = _within_room_limit(state, chain, after)
     closings, lost = _closings(state, epoch, header, now)
+    updates = {(epoch.prefix, sender.id): after}
+    updates |= {(old.prefix, sender.id): closed for old, closed in closings}
     missing = max(0, len(after.skipped) - len(chain.skipped)) + sum(
         len(closed.skipped) - len(old.chains[sender.id].skipped) for old, closed in closings
     )
+    evicted = _evict(state, updates) if missing else {}
     # Every check has passed.
     if turn is not None:
         state.enter(*turn, now)
-    state.set_chain(epoch, sender.id, after)
-    for old, closed in closings:
-        state.set_chain(old, sender.id, closed)
+    for (prefix, member), new in updates.items():
+        state.set_chain(state.epochs[prefix], member, new)
     evaporation = epoch.policy.evaporation
     if isinstance(content, Said):
         evaporation = content.evaporation.strictest(evaporation)
     return Received(
         message_id(message.header_bytes), state.id, sender.id, epoch.number, header.number, content,
-        evaporation, opened.key, message.ciphertext, missing, lost,
+        evaporation, opened.key, message.ciphertext, missing, lost, evicted,
     )  # fmt: skip
 
 
-def _within_room_limit(
-    state: RoomState, before: ReceivingChain, after: ReceivingChain
-) -> ReceivingChain:
-    """Drop the chain's own oldest skipped keys when the room holds too many (REQ-CHAIN-10)."""
-    grown = len(after.skipped) - len(before.skipped)
-    if grown <= 0:
-        return after
-    held = sum(len(c.skipped) for e in state.epochs.values() for c in e.chains.values())
-    excess = held + grown - MAX_SKIPPED_ROOM
-    return after.without_oldest(excess) if excess > 0 else after
+def _evict(
+    state: RoomState, updates: dict[tuple[bytes, bytes], ReceivingChain]
+) -> dict[bytes, int]:
+    """Keep the room's limit of skipped keys (REQ-CHAIN-10); add what changes to `updates`.
+
+    While there are too many, the member for whom most are kept loses as many as needed, those of
+    the oldest epoch and lowest index first: nobody can push out another's few with its own many.
+    """
+    held: dict[bytes, dict[bytes, ReceivingChain]] = {}  # member, then epoch, oldest first
+    for prefix, epoch in state.epochs.items():
+        for member, chain in epoch.chains.items():
+            kept = updates.get((prefix, member), chain)
+            if kept.skipped:
+                held.setdefault(member, {})[prefix] = kept
+    for (prefix, member), chain in updates.items():
+        if prefix not in state.epochs and chain.skipped:  # a direct room's next epoch
+            held.setdefault(member, {})[prefix] = chain
+    counts = {member: sum(len(c.skipped) for c in held[member].values()) for member in held}
+    excess = sum(counts.values()) - MAX_SKIPPED_ROOM
+    evicted: dict[bytes, int] = {}
+    while excess > 0:
+        member = max(counts, key=lambda m: (counts[m], m))
+        drop = evicted[member] = min(excess, counts.pop(member))
+        excess -= drop
+        for prefix, chain in held[member].items():
+            here = min(drop, len(chain.skipped))
+            updates[prefix, member] = chain.without_oldest(here)
+            drop -= here
+    return evicted
 
 
 def _closings(

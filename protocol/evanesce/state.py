@@ -156,6 +156,7 @@ class Contact:
 
     name: str
     mailbox: Mailbox | None = None
+    said: tuple[int, int] = (0, 0)  # epoch and index of the message that announced it
 
 
 @dataclass(slots=True)
@@ -174,7 +175,7 @@ class RoomState:
     last_spoken: tuple[bytes, int] | None = None  # before the current epoch
     leaving: dict[bytes, bytes] = field(default_factory=dict)  # member: its signed request
     removed: bool = False  # this device has been removed: it can only read late messages
-    last_resort: bool = False  # a direct room that was opened through a last-resort package
+    weak_until: int | None = None  # a direct room begun through a last-resort package
     changed: set[bytes] = field(default_factory=set)  # names of records to store
 
     @property
@@ -247,6 +248,9 @@ class RoomState:
 
     def expire(self, now: int) -> None:
         """Erase what the deletion schedule says has had its time (REQ-DEL-06 to 08)."""
+        if self.weak_until is not None and now > self.weak_until:
+            self.weak_until = None
+            self.changed.add(b"state")
         for prefix, epoch in list(self.epochs.items()):
             if epoch.superseded is not None and now - epoch.superseded > EPOCH_GRACE:
                 if prefix != self.current:
@@ -274,13 +278,13 @@ class RoomState:
                 _FORMAT, self.id, self.suite.number, self.own, self.current,
                 None if sending is None else [sending.key.reveal(), sending.index],
                 self.refreshed, self.sent_since_refresh, self.last_spoken, self.removed,
-                self.last_resort,
+                self.weak_until,
                 [[member, request] for member, request in self.leaving.items()],
                 list(self.epochs),
             ])  # fmt: skip
         if name == b"directory":
             return encode([
-                [member, c.name, None if c.mailbox is None else c.mailbox.value()]
+                [member, c.name, None if c.mailbox is None else c.mailbox.value(), c.said]
                 for member, c in self.directory.items()
             ])  # fmt: skip
         kind, _, rest = name.partition(b"/")
@@ -312,7 +316,7 @@ class RoomState:
     @classmethod
     def _load(cls, records: Mapping[bytes, bytes]) -> RoomState:
         value: list[Any] = decode(records[b"state"], limit=_RECORD_LIMIT)
-        (version, room, number, own, current, sending, refreshed, sent, last, removed, last_resort,
+        (version, room, number, own, current, sending, refreshed, sent, last, removed, weak_until,
          leaving, order) = value  # fmt: skip
         if version != _FORMAT:
             raise StorageError(Reason.BAD_STORE, f"room records of format {version}")
@@ -322,13 +326,15 @@ class RoomState:
                 prefix, member = name[6:14], name[14:]
                 epochs[prefix].chains[member] = _load_chain(records[name])
         directory = {
-            member: Contact(text, None if mailbox is None else Mailbox(*mailbox))
-            for member, text, mailbox in decode(records[b"directory"], limit=_RECORD_LIMIT)
+            member: Contact(
+                text, None if mailbox is None else Mailbox(*mailbox), (said[0], said[1])
+            )
+            for member, text, mailbox, said in decode(records[b"directory"], limit=_RECORD_LIMIT)
         }
         return cls(
             room, suite(number), own, current, epochs,
             None if sending is None else SendingChain(Secret(sending[0]), sending[1]),
             directory, refreshed, sent, None if last is None else (last[0], last[1]),
-            dict(leaving), removed, last_resort,
+            dict(leaving), removed, weak_until,
         )  # fmt: skip
 

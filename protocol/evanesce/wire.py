@@ -29,7 +29,7 @@ def encode(value: Value) -> bytes:
     """Return the canonical encoding of `value`. Raise `LocalError` (bad-form) if it has none.
 
     What the type `Value` rules out is not looked for here, in the path of every derivation: maps,
-    floats, negative integers, more than `MAX_DEPTH` arrays. `Form.build` does (REQ-WIRE-11).
+    floats, negative integers, more than `MAX_DEPTH` arrays.
     """
     try:
         return msgpack.packb(value, use_bin_type=True, strict_types=False)  # type: ignore[no-any-return]
@@ -54,56 +54,64 @@ def decode(data: bytes, *, limit: int) -> Any:
 
 def _scan(data: bytes) -> None:
     """Check the whole of `data` for canonical form, allocating nothing that grows with it."""
-    size = len(data)
-    at = 0
-    # How many items are still to come in each open array; the outermost level awaits one item.
-    open_arrays = [1]
-    while open_arrays:
-        if open_arrays[-1] == 0:
-            open_arrays.pop()
+    size, at = len(data), 0
+    left = 1  # items still to come in the innermost open array; outermost, one object
+    outer: list[int] = []  # the same for the arrays around it
+    while left or outer:
+        if not left:
+            left = outer.pop()
             continue
-        open_arrays[-1] -= 1
+        left -= 1
         if at >= size:
             raise RemoteError(Reason.TRUNCATED, "input ends inside an object")
         first = data[at]
         at += 1
-        if first <= 0x7F or first in (0xC0, 0xC2, 0xC3):  # small unsigned, nil, booleans
+        width, least, kind = _FORMS[first]
+        if kind == _SCALAR:  # small unsigned, nil, booleans
             continue
-        if 0x90 <= first <= 0x9F:
-            width, least, count = 0, 0, first & 0x0F
-        elif 0xA0 <= first <= 0xBF:
-            width, least, count = 0, 0, first & 0x1F
-        elif first in _SIZED:
-            width, least = _SIZED[first]
+        if kind == _FORBIDDEN:
+            raise RemoteError(Reason.FORBIDDEN_TYPE, f"type byte 0x{first:02x}")
+        if width:
             if at + width > size:
                 raise RemoteError(Reason.TRUNCATED, "input ends inside a length or integer")
-            count = int.from_bytes(data[at : at + width], "big")
+            count = data[at] if width == 1 else int.from_bytes(data[at : at + width], "big")
+            if count < least:
+                raise RemoteError(Reason.NON_CANONICAL, "longer form than needed")
+            at += width
+            if kind == _UINT:  # its bytes are the value
+                continue
         else:
-            raise RemoteError(Reason.FORBIDDEN_TYPE, f"type byte 0x{first:02x}")
-        if count < least:
-            raise RemoteError(Reason.NON_CANONICAL, "longer form than needed")
-        at += width
-        if 0xCC <= first <= 0xCF:  # unsigned integer: its bytes are the value
-            continue
+            count = least  # for the shortest forms the table holds the length itself
         if count > size - at:  # every item of an array takes at least one byte
             raise RemoteError(Reason.TRUNCATED, "announced length exceeds the input")
-        if 0x90 <= first <= 0x9F or first in (0xDC, 0xDD):
-            if len(open_arrays) > MAX_DEPTH:
-                raise RemoteError(Reason.TOO_DEEP, f"more than {MAX_DEPTH} arrays deep")
-            open_arrays.append(count)
-        else:
+        if kind == _BYTES:
             at += count
+        elif len(outer) >= MAX_DEPTH:
+            raise RemoteError(Reason.TOO_DEEP, f"more than {MAX_DEPTH} arrays deep")
+        else:
+            outer.append(left)
+            left = count
     if at != size:
         raise RemoteError(Reason.TRAILING_BYTES, f"{size - at} bytes after the object")
 
 
-# first byte: (bytes of the length or value that follow, least value this form is shortest for)
-_SIZED: Final = {
-    0xC4: (1, 0), 0xC5: (2, 1 << 8), 0xC6: (4, 1 << 16),  # bin 8, 16, 32
-    0xCC: (1, 1 << 7), 0xCD: (2, 1 << 8), 0xCE: (4, 1 << 16), 0xCF: (8, 1 << 32),  # uint 8 to 64
-    0xD9: (1, 1 << 5), 0xDA: (2, 1 << 8), 0xDB: (4, 1 << 16),  # str 8, 16, 32
-    0xDC: (2, 1 << 4), 0xDD: (4, 1 << 16),  # array 16, 32
-}  # fmt: skip
+# What each first byte means: how many bytes of length or value follow, the least number that this
+# form is shortest for (without such bytes: the length), and the kind.
+_SCALAR, _UINT, _BYTES, _ARRAY, _FORBIDDEN = range(5)
+_FORMS: Final = [(0, 0, _FORBIDDEN)] * 256
+_FORMS[0x00:0x80] = [(0, 0, _SCALAR)] * 128
+_FORMS[0x90:0xA0] = [(0, count, _ARRAY) for count in range(16)]
+_FORMS[0xA0:0xC0] = [(0, count, _BYTES) for count in range(32)]
+for _first in (0xC0, 0xC2, 0xC3):
+    _FORMS[_first] = (0, 0, _SCALAR)
+for _first, _width, _least, _kind in (
+    (0xC4, 1, 0, _BYTES), (0xC5, 2, 1 << 8, _BYTES), (0xC6, 4, 1 << 16, _BYTES),  # bin
+    (0xCC, 1, 1 << 7, _UINT), (0xCD, 2, 1 << 8, _UINT),  # uint 8, 16
+    (0xCE, 4, 1 << 16, _UINT), (0xCF, 8, 1 << 32, _UINT),  # uint 32, 64
+    (0xD9, 1, 1 << 5, _BYTES), (0xDA, 2, 1 << 8, _BYTES), (0xDB, 4, 1 << 16, _BYTES),  # str
+    (0xDC, 2, 1 << 4, _ARRAY), (0xDD, 4, 1 << 16, _ARRAY),
+):  # fmt: skip
+    _FORMS[_first] = (_width, _least, _kind)
 
 
 # A field checks one decoded value and returns it, or raises `RemoteError` (bad-form, too-large).
@@ -207,19 +215,15 @@ class Form:
     fields: tuple[Field, ...]
 
     def build(self, *values: Value) -> bytes:
-        """Encode an object of this form.
+        """Encode an object of this form; that each value fits its field is the caller's to know.
 
-        Raise `LocalError`: bad-form (wrong field count, or no canonical encoding), too-large.
+        Raise `LocalError`: bad-form (wrong field count, or no encoding), too-large.
         """
         if len(values) != len(self.fields):
             raise LocalError(Reason.BAD_FORM, f"{self.name} has {len(self.fields)} fields")
         data = encode([VERSION, self.type, *values])
         if len(data) > self.limit:
             raise LocalError(Reason.TOO_LARGE, f"{self.name}: {len(data)} of {self.limit} bytes")
-        try:
-            _scan(data)
-        except RemoteError as error:
-            raise LocalError(Reason.BAD_FORM, f"{self.name}: {error.detail}") from error
         return data
 
     def parse(self, data: bytes) -> list[Any]:
@@ -248,6 +252,23 @@ def kind_of(value: Any) -> int:
     if type(value[1]) is not int:
         raise _bad("type is not a number")
     return int(value[1])
+
+
+def utf8(value: str, most: int) -> bytes:
+    """The bytes of a caller's text. Raise `LocalError`: bad-input (lone surrogates), too-large."""
+    try:
+        data = value.encode()
+    except UnicodeEncodeError as error:
+        raise LocalError(Reason.BAD_INPUT, "text is not valid Unicode") from error
+    if len(data) > most:
+        raise LocalError(Reason.TOO_LARGE, f"{len(data)} bytes of text, {most} allowed")
+    return data
+
+
+def check_time(value: int) -> None:
+    """Refuse a caller's clock that no wire form holds: `LocalError` (bad-input)."""
+    if type(value) is not int or not 0 <= value < 1 << 40:
+        raise LocalError(Reason.BAD_INPUT, "a time is a whole number of seconds since 1970")
 
 
 def peek_type(data: bytes) -> int | None:

@@ -45,6 +45,7 @@ class MemoryTransport:
         self._clock = clock or SystemClock()
         self._boxes: dict[bytes, _Box] = {}
         self._packages: defaultdict[bytes, deque[bytes]] = defaultdict(deque)
+        self._last_resort: dict[bytes, bytes] = {}
         self._arrived = asyncio.Condition()
         self.seen: list[Seen] = []
 
@@ -132,14 +133,18 @@ class MemoryTransport:
             if box is not None:
                 box.waiting.pop(item[32:], None)
 
-    async def publish(self, fingerprint: bytes, packages: Sequence[bytes]) -> None:
-        """Add one-time key packages for the device with this fingerprint."""
+    async def publish(
+        self, fingerprint: bytes, packages: Sequence[bytes], last_resort: bytes | None
+    ) -> None:
+        """Add one-time key packages; replace the last-resort one if another is given."""
         self._packages[fingerprint].extend(packages)
+        if last_resort is not None:
+            self._last_resort[fingerprint] = last_resort
 
     async def claim(self, fingerprint: bytes) -> bytes | None:
-        """Take one package out, or None if there is none left."""
+        """Take a one-time package out; when none is left, give the last-resort one, or None."""
         packages = self._packages.get(fingerprint)
-        return packages.popleft() if packages else None
+        return packages.popleft() if packages else self._last_resort.get(fingerprint)
 
     def holdings(self) -> list[Delivery]:
         """What it holds now: what a seizure of the transport finds."""
