@@ -11,6 +11,7 @@ protocol are tables of forms, and spec 04 lists the same tables.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Union
@@ -25,6 +26,16 @@ VERSION: Final = 1
 Value = Union[bytes, str, int, bool, None, Sequence["Value"]]
 
 
+class _Packers(threading.local):
+    """A packer for each thread: making one for each call costs more than packing does."""
+
+    def __init__(self) -> None:
+        self.packer: Any = msgpack.Packer(use_bin_type=True)
+
+
+_packers = _Packers()
+
+
 def encode(value: Value) -> bytes:
     """Return the canonical encoding of `value`. Raise `LocalError` (bad-form) if it has none.
 
@@ -32,9 +43,11 @@ def encode(value: Value) -> bytes:
     floats, negative integers, more than `MAX_DEPTH` arrays.
     """
     try:
-        return msgpack.packb(value, use_bin_type=True, strict_types=False)  # type: ignore[no-any-return]
+        data: bytes = _packers.packer.pack(value)
     except (ValueError, TypeError, OverflowError) as error:
+        _packers.packer = msgpack.Packer(use_bin_type=True)  # the old one may hold half a value
         raise LocalError(Reason.BAD_FORM, "value has no canonical encoding") from error
+    return data
 
 
 def decode(data: bytes, *, limit: int) -> Any:
