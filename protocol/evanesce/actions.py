@@ -144,8 +144,9 @@ def settle_direct(
 ) -> tuple[bytes, bytes] | None:
     """Choose which of two 1:1 rooms with one peer serves (REQ-DIR-08).
 
-    Two that were begun at once, neither answered: the smaller room id. Otherwise the newer one.
-    Return the ids of the replaced and the new room, if an answered one was replaced.
+    Two that were begun at once, neither answered: the smaller room id. An answered one is replaced
+    by one that the peer has begun since it last wrote there, by the peer's own clock. Return the
+    ids of the replaced and the new room, if an answered one was replaced.
     """
     old_id = engine.direct.get(identity)
     old = None if old_id is None else engine.rooms.get(old_id)
@@ -153,12 +154,13 @@ def settle_direct(
         engine.set_direct(tx, identity, new.id)
         return None
     both_new = not old.answered and old.own_id == _opener(old)
-    keep_old = both_new and old.id < new.id
+    older = old.answered and new.founded <= engine.meta[old.id].peer_sent
+    keep_old = older or (both_new and old.id < new.id)
     serving, other = (old, new) if keep_old else (new, old)
     engine.set_direct(tx, identity, serving.id)
     engine.put_meta(tx, other.id, replace(engine.meta[other.id], retired=now))
     engine.retire_mailbox(tx, other.id, now)
-    return None if both_new else (old.id, new.id)
+    return None if both_new or older else (old.id, new.id)
 
 
 def _opener(room: Room) -> bytes:

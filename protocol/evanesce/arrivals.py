@@ -152,8 +152,8 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
                 ))  # fmt: skip
         case Announcement(name, mailbox):
             said_at = received.epoch, received.index
-            room.announce(received.sender, Contact(name, mailbox, said_at))
-            engine.outbox.release(tx, room.id, received.sender, mailbox, engine.random)
+            if room.announce(received.sender, Contact(name, mailbox, said_at)):
+                engine.outbox.release(tx, room.id, received.sender, mailbox, engine.random)
         case Leave():
             for member in room.leaving:
                 engine.leave_noticed.setdefault(member, now)
@@ -167,9 +167,16 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
         if member in room.roster:
             who = person(room, room.roster[member])
             arrival.events.append(MessagesMissing(conversation, who, count, True))
-    meta = engine.meta[room.id]
-    if room.direct and meta.invitation is not None and room.answered:
-        engine.put_meta(tx, room.id, replace(meta, invitation=None))
+    if room.direct:
+        meta = engine.meta[room.id]
+        wrote = received.content.sent if isinstance(received.content, Said) else 0
+        news = replace(
+            meta,
+            invitation=None if room.answered else meta.invitation,
+            peer_sent=max(meta.peer_sent, wrote),
+        )
+        if news != meta:
+            engine.put_meta(tx, room.id, news)
     engine.save_room(tx, room)
     if room.transcript != before:
         _try_waiting(arrival, room)
@@ -197,6 +204,8 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
     engine.note_gone(tx, room.id, change.removed)
     if change.removed:
         engine.rotate_mailbox(tx, room, now)
+    if room.first_refresh_due:
+        actions.commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
     _try_waiting(arrival, room)
 
@@ -253,7 +262,7 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
             old_room, new_room = (arrival.faces.conversation(key) for key in replaced)
             arrival.events.append(RoomReplaced(old_room, new_room))
         return room  # a 1:1 room is answered by a person, not by a device
-    if room.refresh_due(now):
+    if room.first_refresh_due:
         actions.commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
     _try_waiting(arrival, room)

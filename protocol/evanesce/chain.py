@@ -113,7 +113,8 @@ class ReceivingChain:
         if count - self.index > MAX_JUMP:
             return ReceivingChain(None, self.index, self.skipped), True
         _, skipped = self._advance(self.key, count, now)
-        return ReceivingChain(None, count, skipped), False
+        lost = len(skipped) < len(self.skipped) + count - self.index
+        return ReceivingChain(None, count, skipped), lost
 
     def _advance(self, key: Secret, index: int, now: int) -> tuple[bytes, Mapping[int, Skipped]]:
         """Step up to `index`, keeping the keys on the way, the oldest dropped over the limit."""

@@ -63,7 +63,7 @@ class Commit:
         """Read a commit (REQ-EPOCH-11).
 
         Raise `RemoteError`: as `Form.parse`; bad-proof for a kind of proof this version does not
-        know; those of `KeyPackage.parse`; bad-policy; bad-key (ephemeral key).
+        know; bad-key (ephemeral key); those of `KeyPackage.parse`; bad-policy, wrong-mode.
         """
         (room, epoch, transcript, committer, time, operations, proofs, entry, ephemeral_key,
          state) = COMMIT.parse(data)  # fmt: skip

@@ -27,7 +27,7 @@ class Evaporation:
     lifetime: int = MAX_LIFETIME
 
     def check(self) -> None:
-        """Raise `RemoteError` (bad-policy) for a lifetime of zero or over the limit."""
+        """Raise `RemoteError` (bad-policy): no lifetime, or either time over the limit."""
         if not 0 < self.lifetime <= MAX_LIFETIME:
             raise RemoteError(Reason.BAD_POLICY, f"lifetime of {self.lifetime} s")
         if self.after_view is not None and not 0 <= self.after_view <= MAX_LIFETIME:

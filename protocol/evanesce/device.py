@@ -79,7 +79,7 @@ class Device:
 
     async def __aenter__(self) -> Self:
         await self._run(lambda tx, now: None)
-        await self.maintain()
+        await self._maintain(caught_up=False)
         self._tasks = [
             asyncio.create_task(self._guard(self._receive_loop())),
             asyncio.create_task(self._guard(self._tick_loop())),
@@ -413,11 +413,15 @@ class Device:
     async def maintain(self) -> None:
         """Do what time asks for: evaporate, erase, refresh, replenish, send again.
 
-        A device does this by itself every minute and at each message's deadline.
+        A device does this by itself every minute and at each message's deadline. It may commit (to
+        refresh, or for members who asked to leave): do not call it before mail has been received.
         """
+        await self._maintain(caught_up=True)
+
+    async def _maintain(self, *, caught_up: bool) -> None:
         async with self._lock:
             events, drained = self._transact(
-                lambda tx, now: upkeep.maintain(self._engine, tx, self, now)
+                lambda tx, now: upkeep.maintain(self._engine, tx, self, now, caught_up=caught_up)
             )
         self._tell(events)
         for address in drained:
@@ -436,7 +440,7 @@ class Device:
 
     async def _tick_loop(self) -> None:
         """Maintain every `TICK` seconds, and at the deadline of the next message to evaporate."""
-        last = self._clock.now()
+        opened = last = self._clock.now()
         while True:
             self._look.clear()
             due = last + TICK
@@ -450,7 +454,7 @@ class Device:
                 sleep.cancel()
                 look.cancel()
             if self._clock.now() >= due:
-                await self.maintain()
+                await self._maintain(caught_up=self._clock.now() - opened >= TICK)
                 last = self._clock.now()
 
     async def _guard(self, loop: Coroutine[Any, Any, None]) -> None:

@@ -83,19 +83,22 @@ class RoomMeta:
     invitation: bytes | None = None  # direct rooms: sent again with each message until answered
     retired: int | None = None  # replaced by another 1:1 room with the same peer
     reminded: bool = False  # "refresh due" has been told
+    peer_sent: int = 0  # direct rooms: when, by its own clock, the peer last wrote
 
     def dump(self) -> bytes:
         """Serialise."""
         contact = None if self.contact is None else self.contact.value()
         return encode([self.mailbox, self.announced, contact, self.invitation, self.retired,
-                       self.reminded])  # fmt: skip
+                       self.reminded, self.peer_sent])  # fmt: skip
 
     @classmethod
     def load(cls, data: bytes) -> RoomMeta:
         """Undo `dump`."""
-        mailbox, announced, contact, invitation, retired, reminded = decode(data, limit=1 << 16)
+        mailbox, announced, contact, invitation, retired, reminded, peer_sent = decode(
+            data, limit=1 << 16
+        )
         return cls(mailbox, announced, None if contact is None else Mailbox(*contact), invitation,
-                   retired, reminded)  # fmt: skip
+                   retired, reminded, peer_sent)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -274,7 +277,7 @@ class Engine:
     # --- reaching members ------------------------------------------------------------------------
 
     def post(self, tx: Transaction, room: Room, member: Member, payload: bytes) -> None:
-        """Queue a payload for a member, or hold it until its mailbox is known (REQ-ENV-12)."""
+        """Queue a payload for a member, or hold it until it can be reached (REQ-ENV-22)."""
         self.post_to(tx, room.id, room.directory.get(member.id), member, payload)
 
     def post_to(

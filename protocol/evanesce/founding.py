@@ -18,7 +18,7 @@ from .formats import GENESIS, WELCOME
 from .identity import IdentityKeys
 from .invitation import Invitation, open_invitation, seal_invitation
 from .keypackage import KeyPackage, KeyPackageKeys
-from .limits import LAST_RESORT_WEAK, MAX_CLOCK_LEAD, MAX_COMMIT
+from .limits import LAST_RESORT_WEAK, MAX_CLOCK_LEAD, MAX_COMMIT, MAX_NAME
 from .mailbox import Mailbox
 from .membership import (
     Credential,
@@ -44,7 +44,7 @@ from .primitives import (
     sign_keypair,
 )
 from .state import Contact, Epoch, RoomState
-from .wire import check_time, decode, kind_of
+from .wire import check_time, decode, kind_of, utf8
 
 __all__ = ["Invited", "found_room", "join_room", "make_welcome"]
 
@@ -72,9 +72,10 @@ def found_room(
     """Open epoch 0 of a new room; return its state and each member's invitation (REQ-EPOCH-12).
 
     Raise `LocalError`: wrong-mode, bad-policy, already-member, too-many-members, expired,
-    unknown-suite, used-package.
+    unknown-suite, used-package; too-large or bad-input for the name, bad-input for the time.
     """
     check_time(now)
+    utf8(name, MAX_NAME)
     room = random(32)
     own = creator_id(room, owner.identity)
     leaf, leaf_key = dh_keypair(random)

@@ -22,7 +22,7 @@ from .epoch import (
     transcript_hash,
 )
 from .errors import HeldError, LocalError, Reason, RemoteError, local_fault
-from .formats import COMMIT_COPY
+from .formats import COMMIT_COPY, OPERATION_LIMIT
 from .founding import Invited, make_welcome
 from .identity import IdentityKeys
 from .invitation import seal_invitation
@@ -100,8 +100,9 @@ def make_commit(
     """Open the next epoch (REQ-EPOCH-14); `state` is changed last, when nothing can fail any more.
 
     Members are added after the other `operations`. Known leave requests are embedded; a commit
-    with nothing in it is a refresh. Raise `LocalError`: room-closed, wrong-mode and the reasons of
-    `apply_operations` and `seal_invitation`.
+    with nothing in it is a refresh. Raise `LocalError`: room-closed, wrong-mode, bad-input (an
+    `Add` among `operations`), too-large, and the reasons of `apply_operations` and
+    `seal_invitation`.
     """
     _require_group(state)
     check_time(now)
@@ -110,6 +111,10 @@ def make_commit(
     handshake, init, signing = parent.handshakes[me.id], parent.inits[me.id], parent.room_sign
     if signing is None:
         raise LocalError(Reason.ROOM_CLOSED, "the room signature key has been erased")
+    if any(isinstance(operation, Add) for operation in operations):
+        raise LocalError(Reason.BAD_INPUT, "who is added is invited: use `invited`")
+    if len(operations) + len(invited) > OPERATION_LIMIT:
+        raise LocalError(Reason.TOO_LARGE, f"a commit has at most {OPERATION_LIMIT} operations")
     operations = [*operations, *(Add(guest.package, guest.role) for guest in invited)]
     proofs = _pending_proofs(state, operations)
     with local_fault():
@@ -175,8 +180,8 @@ def apply_commit(state: RoomState, data: bytes, now: int) -> CommitApplied:
     """Apply another member's commit (REQ-EPOCH-15); a refused one changes nothing.
 
     Raise `RemoteError`, in this order: the reasons of `Form.parse`, unknown-room, wrong-mode,
-    own-message, unknown-member, bad-ciphertext, bad-signature, replay, fork, those of
-    `Commit.parse`, wrong-transcript, those of `apply_operations`, bad-entry and those of
+    own-message, room-closed, unknown-member, replay, bad-ciphertext, bad-signature, replay, fork,
+    those of `Commit.parse`, wrong-transcript, those of `apply_operations`, bad-entry and those of
     `Credential.parse`, bad-state-hash, bad-form (slot), bad-confirmation. Raise `HeldError`:
     unknown-epoch, early-commit.
     """
@@ -188,11 +193,11 @@ def apply_commit(state: RoomState, data: bytes, now: int) -> CommitApplied:
         raise RemoteError(Reason.WRONG_MODE, "a direct room has turns, not commits")
     if sealed.committer == state.own:
         raise RemoteError(Reason.OWN_MESSAGE, "a commit in this device's own name")
+    if state.removed:
+        raise RemoteError(Reason.ROOM_CLOSED, "this device is no longer in the room")
     parent = state.epochs.get(sealed.prefix)
     if parent is None:
         raise HeldError(Reason.UNKNOWN_EPOCH, "a commit on an epoch not seen yet")
-    if state.removed:
-        raise RemoteError(Reason.ROOM_CLOSED, "this device is no longer in the room")
     committer = parent.roster[sealed.committer]
     handshake = parent.handshakes.get(committer.id)
     if handshake is None:

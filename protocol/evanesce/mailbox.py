@@ -7,7 +7,7 @@ private keys that only its owner has: one opens envelopes, the other proves the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import Reason, RemoteError
 from .primitives import H, Random, check_sign_key, dh_keypair, sign, sign_keypair, verify
@@ -23,7 +23,7 @@ class Mailbox:
 
     address: bytes
     envelope_key: bytes
-    capability: bytes
+    capability: bytes = field(repr=False)
 
     def value(self) -> list[bytes]:
         """The wire form: an array of the three."""

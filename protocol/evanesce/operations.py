@@ -162,6 +162,7 @@ def apply_operations(
             case SetPolicy(new):
                 if new.mode != policy.mode:
                     raise RemoteError(Reason.WRONG_MODE, "a room's mode never changes")
+                new.check()
                 rules = new
     if committer.id not in result:
         raise RemoteError(Reason.NOT_ENTITLED, "a committer cannot remove itself")

@@ -124,6 +124,11 @@ class Room:
         return self._state.removed
 
     @property
+    def founded(self) -> int:
+        """When the current epoch was opened: for a room just joined, its opener's time."""
+        return self._state.epoch.time
+
+    @property
     def answered(self) -> bool:
         """Whether both sides of a direct room have spoken."""
         return self._state.epoch.number > 0
@@ -142,10 +147,22 @@ class Room:
         if state.removed:
             return False
         return (
-            (not self.direct and state.me.credential.awaits_refresh)
+            self.first_refresh_due
             or now - state.refreshed >= REFRESH_AFTER
             or state.sent_since_refresh >= REFRESH_MESSAGES
         )
+
+    @property
+    def first_refresh_due(self) -> bool:
+        """Whether this device joined a group by a last-resort package and now has to refresh.
+
+        Several who joined so refresh one after the other, by seniority: two commits on one epoch
+        would be a fork (REQ-EPOCH-17).
+        """
+        if self.direct or self._state.removed:
+            return False
+        waiting = [member.id for member in self.roster if member.credential.awaits_refresh]
+        return bool(waiting) and waiting[0] == self.own_id
 
     def export(self, label: bytes, size: int = 32) -> bytes:
         """A secret of the current epoch for the application's own use, bound to `label`."""
@@ -179,12 +196,14 @@ class Room:
         self._state.leaving[leaver.id] = request.request
         self._state.changed.add(b"state")
 
-    def announce(self, member: bytes, contact: Contact) -> None:
-        """Keep what a member announced in a message that has been accepted, unless it is older."""
+    def announce(self, member: bytes, contact: Contact) -> bool:
+        """Keep what a member announced, unless newer is known; return whether it is kept."""
         known = self._state.directory.get(member)
-        if member in self.roster and (known is None or known.said <= contact.said):
-            self._state.directory[member] = contact
-            self._state.changed.add(b"directory")
+        if member not in self.roster or (known is not None and known.said > contact.said):
+            return False
+        self._state.directory[member] = contact
+        self._state.changed.add(b"directory")
+        return True
 
     # --- membership ------------------------------------------------------------------------------
 

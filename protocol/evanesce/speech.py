@@ -67,7 +67,7 @@ def send_message(
     elif epoch.roster.awaits_refresh:
         raise LocalError(Reason.REFRESH_AWAITED, "a new member has to refresh first")
     assert sending is not None  # one's own epoch, or a group's
-    if state.mode is Mode.DIRECT and sending.index > MAX_JUMP:
+    if state.mode is Mode.DIRECT and sending.index >= MAX_JUMP:
         raise LocalError(Reason.OUT_OF_TURN, f"{sending.index} messages await an answer")
     message_key, after = sending.next()
     header = Header(
@@ -82,6 +82,7 @@ def send_message(
     sealed = seal_message(header, epoch.context, message_key, content, random(16), signing)
     if opened:
         state.enter(epoch, after, now)
+        state.refreshed, state.sent_since_refresh = now, 0
     state.sending = after
     state.sent_since_refresh += 1
     state.changed.add(b"state")
@@ -95,8 +96,8 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
     """Check and open a message (REQ-MSG-07); a refused one changes nothing.
 
     Raise `RemoteError`, in this order: the reasons of `Form.parse`, unknown-room, own-message,
-    those of a turn (`accept_turn`), fork, unknown-member, out-of-turn, those of
-    `ReceivingChain.at`, those of `open_message`, those of `parse_content`, bad-count. Raise
+    room-closed (of a later epoch than this device's last), those of a turn (`accept_turn`), fork,
+    unknown-member, out-of-turn, those of `ReceivingChain.at`, those of `open_message`, those of `parse_content`, bad-count. Raise
     `HeldError` (unknown-epoch).
     """
     message = ParsedMessage.parse(data)
@@ -108,6 +109,8 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
     direct = state.mode is Mode.DIRECT
     epoch, turn = state.epochs.get(header.prefix), None
     if epoch is None:
+        if state.removed:
+            raise RemoteError(Reason.ROOM_CLOSED, "this device is no longer in the room")
         if not direct or header.turn is None:
             raise HeldError(Reason.UNKNOWN_EPOCH, "a message of an epoch not seen yet")
         turn = accept_turn(state, header, now)
@@ -128,15 +131,19 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
     closings, lost = _closings(state, epoch, header, now)
     updates = {(epoch.prefix, sender.id): after}
     updates |= {(old.prefix, sender.id): closed for old, closed in closings}
-    missing = max(0, len(after.skipped) - len(chain.skipped)) + sum(
-        len(closed.skipped) - len(old.chains[sender.id].skipped) for old, closed in closings
+    missing = max(0, header.number - chain.index) + sum(
+        closed.index - old.chains[sender.id].index for old, closed in closings
     )
+    kept_all = len(after.skipped) >= len(chain.skipped) + header.number - chain.index
+    lost = lost or not (header.number < chain.index or kept_all)
     evicted = _evict(state, updates) if missing else {}
     # Every check has passed.
     if turn is not None:
         state.enter(*turn, now)
+        state.refreshed, state.sent_since_refresh = now, 0  # an answer heals both sides
     for (prefix, member), new in updates.items():
-        state.set_chain(state.epochs[prefix], member, new)
+        if prefix in state.epochs:  # entering an epoch may have dropped the oldest
+            state.set_chain(state.epochs[prefix], member, new)
     evaporation = epoch.policy.evaporation
     if isinstance(content, Said):
         evaporation = content.evaporation.strictest(evaporation)

@@ -143,6 +143,8 @@ def _dump_chain(chain: ReceivingChain) -> bytes:
 
 def _load_chain(data: bytes) -> ReceivingChain:
     key, index, skipped = decode(data, limit=_RECORD_LIMIT)
+    if not isinstance(skipped, list):
+        raise ValueError("not a chain record")
     return ReceivingChain(
         None if key is None else Secret(key),
         index,
@@ -265,7 +267,7 @@ class RoomState:
 
     def _drop_epoch(self, prefix: bytes) -> None:
         epoch = self.epochs.pop(prefix)
-        self.changed.add(b"epoch/" + prefix)
+        self.changed |= {b"state", b"epoch/" + prefix}  # the state lists its epochs
         self.changed |= {b"chain/" + prefix + member for member in epoch.chains}
 
     # --- serialised form -------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from .wire import decode
 
 __all__ = ["evaporate", "maintain"]
 
-LEAVE_STAGGER = 60  # seconds a member waits for each one that ranks above it
+STAGGER = 60  # seconds a member waits, with what any could commit, for each that ranks above it
 
 
 def evaporate(engine: Engine, tx: Transaction, now: int) -> list[Event]:
@@ -32,16 +32,19 @@ def evaporate(engine: Engine, tx: Transaction, now: int) -> list[Event]:
 
 
 def maintain(
-    engine: Engine, tx: Transaction, faces: arrivals.Faces, now: int
+    engine: Engine, tx: Transaction, faces: arrivals.Faces, now: int, *, caught_up: bool
 ) -> tuple[list[Event], list[bytes]]:
-    """Do all that time asks for; return what to tell, and the mailboxes to close."""
+    """Do all that time asks for; return what to tell, and the mailboxes to close.
+
+    `caught_up` says that what waited in the mailboxes has been read: only then are commits made.
+    """
     events = evaporate(engine, tx, now)
     engine.inbox.rotate(tx, now, engine.random)
     events += arrivals.retry_waiting(engine, tx, faces, now, now - RETENTION)
     for room in list(engine.rooms.values()):
         room.expire(now)
         engine.save_room(tx, room)
-        events += _keep_fresh(engine, tx, faces, room, now)
+        events += _keep_fresh(engine, tx, faces, room, now, caught_up)
     _shelve(engine, tx, now)
     for name, record in list(tx.scan(b"seen/")):
         _, expiry = decode(record, limit=128)
@@ -51,9 +54,18 @@ def maintain(
 
 
 def _keep_fresh(
-    engine: Engine, tx: Transaction, faces: arrivals.Faces, room: Room, now: int
+    engine: Engine,
+    tx: Transaction,
+    faces: arrivals.Faces,
+    room: Room,
+    now: int,
+    caught_up: bool,
 ) -> list[Event]:
-    """Refresh a group that needs it, commit for those who asked to leave, announce oneself."""
+    """Refresh a group that needs it, commit for those who asked to leave, announce oneself.
+
+    Two commits on one epoch are a fork: members who could all commit do so one after the other, by
+    rank, and none before it has seen what waits in its mailboxes.
+    """
     if room.closed:
         return []
     meta = engine.meta[room.id]
@@ -69,9 +81,10 @@ def _keep_fresh(
     place = next((n for n, m in enumerate(staying) if m.id == room.own_id), None)
     noticed = [engine.leave_noticed.setdefault(member, now) for member in room.leaving]
     leave_due = (
-        bool(noticed) and place is not None and now - min(noticed) >= place * LEAVE_STAGGER
+        bool(noticed) and place is not None and now - min(noticed) >= place * STAGGER
     )
-    if leave_due or room.refresh_due(now):
+    refresh_due = room.first_refresh_due or room.refresh_due(now - (place or 0) * STAGGER)
+    if caught_up and (leave_due or refresh_due):
         actions.commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
     return []
