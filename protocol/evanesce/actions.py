@@ -32,14 +32,15 @@ class Guest:
     def of(cls, card: Card, now: int, claimed: bytes | None, role: Role) -> Guest:
         """From a card, with the one-time package that was claimed for it.
 
-        Raise `LocalError` (expired) for the card's own package, `RemoteError` as `KeyPackage.parse`
-        and (wrong-identity) for one of another identity than the card's.
+        Anybody may publish at a directory: what is not a usable package of the card's identity is
+        passed over, and the card's own serves. Raise `LocalError` (expired) when that has expired.
         """
         if claimed is not None:
-            package = KeyPackage.parse(claimed)
-            if package.identity != card.identity:
-                raise RemoteError(Reason.WRONG_IDENTITY, "the directory gave another's package")
-            if now <= package.expiry:
+            try:
+                package = KeyPackage.parse(claimed)
+            except RemoteError:
+                package = card.package
+            if package.identity == card.identity and now <= package.expiry:
                 return cls(package, role)
         card.check_usable(now)
         return cls(card.package, role)
@@ -146,7 +147,7 @@ def settle_direct(
 
     Two that were begun at once, neither answered: the smaller room id. An answered one is replaced
     by one that the peer has begun since it last wrote there, by the peer's own clock. Return the
-    ids of the replaced and the new room, if an answered one was replaced.
+    ids of the replaced and the new room, if the one known before no longer serves.
     """
     old_id = engine.direct.get(identity)
     old = None if old_id is None else engine.rooms.get(old_id)
@@ -154,13 +155,13 @@ def settle_direct(
         engine.set_direct(tx, identity, new.id)
         return None
     both_new = not old.answered and old.own_id == _opener(old)
-    older = old.answered and new.founded <= engine.meta[old.id].peer_sent
+    older = old.answered and new.founded < engine.meta[old.id].peer_sent
     keep_old = older or (both_new and old.id < new.id)
     serving, other = (old, new) if keep_old else (new, old)
     engine.set_direct(tx, identity, serving.id)
     engine.put_meta(tx, other.id, replace(engine.meta[other.id], retired=now))
     engine.retire_mailbox(tx, other.id, now)
-    return None if both_new or older else (old.id, new.id)
+    return None if keep_old else (old.id, new.id)
 
 
 def _opener(room: Room) -> bytes:

@@ -44,6 +44,8 @@ from .wire import decode, encode, kind_of, peek_type
 
 __all__ = ["Faces", "arrive", "person"]
 
+_NO_ROOM = bytes(32)
+
 
 class Faces(Protocol):
     """How rooms and messages are shown to the application."""
@@ -125,10 +127,11 @@ def _dispatch(arrival: Arrival, room: bytes | None, payload: bytes, since: int) 
 
 
 def _room(arrival: Arrival, room: bytes) -> Room:
+    """The room, or wait: what comes to the contact mailbox may overtake its invitation."""
     try:
         return arrival.engine.rooms[room]
     except KeyError:
-        raise RemoteError(Reason.UNKNOWN_ROOM, "no such room on this device") from None
+        raise HeldError(Reason.UNKNOWN_ROOM, "no such room on this device yet") from None
 
 
 # --- messages ------------------------------------------------------------------------------------
@@ -143,7 +146,7 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
     match received.content:
         case Said() as said:
             kept = Kept(received.id, room.id, received.sender, said.sent, now, received.evaporation,
-                        said.quote, None, b"", received.ciphertext)  # fmt: skip
+                        said.quote, None, 0, b"", received.ciphertext)  # fmt: skip
             if now < kept.deadline:
                 engine.inbox.keep(tx, kept, received.key, engine.random)
                 arrival.events.append(MessageArrived(
@@ -261,6 +264,7 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
         if replaced is not None:
             old_room, new_room = (arrival.faces.conversation(key) for key in replaced)
             arrival.events.append(RoomReplaced(old_room, new_room))
+        _try_waiting(arrival, room)
         return room  # a 1:1 room is answered by a person, not by a device
     if room.first_refresh_due:
         actions.commit(engine, tx, room, [], [], now)
@@ -275,9 +279,13 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
 def _hold(
     arrival: Arrival, room: bytes | None, payload: bytes, since: int, error: HeldError
 ) -> None:
-    """Keep what may become valid, at most `MAX_WAITING` a room; the rest is refused."""
+    """Keep what may become valid, at most `MAX_WAITING` a room; the rest is refused.
+
+    All rooms that this device is not in share one such place.
+    """
     tx = arrival.tx
-    prefix = b"waiting/" + (room or bytes(32))
+    known = room is not None and room in arrival.engine.rooms
+    prefix = b"waiting/" + (room if room is not None and known else _NO_ROOM)
     if sum(1 for _ in tx.scan(prefix)) >= MAX_WAITING:
         arrival.reject(RemoteError(Reason.QUEUE_FULL, f"too much is waiting: {error}"), room)
         return
@@ -287,13 +295,16 @@ def _hold(
 
 
 def _try_waiting(arrival: Arrival, room: Room) -> None:
-    """Try again what waited for this room, until nothing more fits."""
-    for name, record in list(arrival.tx.scan(b"waiting/" + room.id)):
-        if arrival.tx.get(name) is None:
+    """Try again what waited for this room, and what came before this device was in it."""
+    tx = arrival.tx
+    waiting = [*tx.scan(b"waiting/" + room.id), *tx.scan(b"waiting/" + _NO_ROOM)]
+    for name, record in waiting:
+        if tx.get(name) is None:
             continue  # taken meanwhile: what came before it let it fit
-        arrival.tx.delete(name)
         since, key, payload = decode(record, limit=1 << 22)
-        _dispatch(arrival, key, payload, since)
+        if key == room.id:
+            tx.delete(name)
+            _dispatch(arrival, key, payload, since)
 
 
 def retry_waiting(

@@ -52,6 +52,7 @@ class Device:
         self._clock = clock
         self._random = random
         self._engine_: Engine | None = None
+        self._open = False
         self._lock = asyncio.Lock()
         self._sending = asyncio.Lock()
         self._events: asyncio.Queue[Event | BaseException | None] = asyncio.Queue()
@@ -78,6 +79,7 @@ class Device:
         return cls(store, transport, name, clock or SystemClock(), random)
 
     async def __aenter__(self) -> Self:
+        self._open = True
         await self._run(lambda tx, now: None)
         await self._maintain(caught_up=False)
         self._tasks = [
@@ -101,15 +103,18 @@ class Device:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         async with self._lock:
-            self._engine_ = None
+            self._open, self._engine_ = False, None
         self._events.put_nowait(None)
 
     # --- who and what ----------------------------------------------------------------------------
 
     @property
     def _engine(self) -> Engine:
-        if self._engine_ is None:
+        if not self._open:
             raise LocalError(Reason.CLOSED, "this device is not open")
+        if self._engine_ is None:  # the last transaction failed: what the store holds is true
+            with self._store.transaction() as tx:
+                self._engine_ = Engine.load(tx, self._name, self._clock.now(), self._random)
         return self._engine_
 
     @property
@@ -264,6 +269,7 @@ class Device:
             if isinstance(event, BaseException):
                 raise event
             yield event
+        self._events.put_nowait(None)  # they have ended for whoever asks again
 
     def pending_events(self) -> list[Event]:
         """The events that have happened and not been taken yet, without waiting for more."""
@@ -315,6 +321,8 @@ class Device:
 
     def _transact(self, work: Callable[[Transaction, int], Result]) -> Result:
         """Run `work` in one transaction; if it fails, go on from what the store holds."""
+        if not self._open:
+            raise LocalError(Reason.CLOSED, "this device is not open")
         now = self._clock.now()
         try:
             with self._store.transaction() as tx:
@@ -322,10 +330,7 @@ class Device:
                     self._engine_ = Engine.load(tx, self._name, now, self._random)
                 result = work(tx, now)
         except BaseException:
-            self._engine_ = None
-            with self._store.transaction() as tx:
-                if tx.get(b"device") is not None:
-                    self._engine_ = Engine.load(tx, self._name, now, self._random)
+            self._engine_ = None  # the next call reads it anew
             raise
         return result
 
@@ -403,8 +408,11 @@ class Device:
             events = self._transact(
                 lambda tx, now: arrivals.arrive(self._engine, tx, self, delivery, now)
             )
-        await self._transport.ack([delivery.id])
         self._tell(events)
+        try:
+            await self._transport.ack([delivery.id])
+        except (RemoteError, OSError):
+            return  # it comes again, and is then known
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:

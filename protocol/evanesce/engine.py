@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from .content import Announcement, Content, Evaporation, Said
-from .errors import LocalError, Reason, StorageError
+from .errors import LocalError, Reason, RemoteError, StorageError
 from .formats import OPENING
 from .identity import Identity, IdentityKeys
 from .inbox import Inbox, Kept
@@ -132,6 +132,8 @@ class Engine:
             if not name:
                 raise LocalError(Reason.BAD_INPUT, "a new device needs a name")
             utf8(name, MAX_NAME)
+            if any(True for _ in tx.scan(b"")):
+                raise StorageError(Reason.BAD_STORE, "records, but no device")
             contact = OwnMailbox(MailboxKeys.generate(random), None)
             owner = IdentityKeys.generate(random)
             engine = cls(owner, name, random, Inbox.load(tx, now, random), Outbox(0), contact)
@@ -140,6 +142,15 @@ class Engine:
                                       contact.keys.mailbox.address]))  # fmt: skip
             engine.stock(tx, now)
             return engine
+        try:
+            return cls._read(tx, record, now, random)
+        except (LocalError, RemoteError, ValueError, TypeError, KeyError, IndexError) as error:
+            raise StorageError(Reason.BAD_STORE, "a record cannot be read") from error
+
+    @classmethod
+    def _read(cls, tx: Transaction, record: bytes, now: int, random: Random) -> Engine:
+        if tx.get(b"wrap") is None:
+            raise StorageError(Reason.BAD_STORE, "the wrap key is missing")
         version, keys, kept_name, address = decode(record, limit=4_096)
         if version != _FORMAT:
             raise StorageError(Reason.BAD_STORE, f"a device store of format {version}")
@@ -162,6 +173,11 @@ class Engine:
             prefix = b"room/" + room + b"/"
             records = {key[len(prefix):]: data for key, data in tx.scan(prefix)}
             engine.rooms[room] = Room.restore(records)
+        if not all(meta.mailbox in mailboxes for meta in engine.meta.values()) or not all(
+            room in engine.rooms for room in engine.direct.values()
+        ):
+            raise StorageError(Reason.BAD_STORE, "a record of this device is missing")
+        engine.outbox.queued(tx)
         return engine
 
     # --- writing what has changed ----------------------------------------------------------------
@@ -327,7 +343,7 @@ class Engine:
         if evaporation.after_view == 0:
             return
         kept = Kept(sent.id, room.id, room.own_id, said.sent, now, evaporation, said.quote, now,
-                    b"", sent.ciphertext)  # fmt: skip
+                    0, b"", sent.ciphertext)  # fmt: skip
         self.inbox.keep(tx, kept, sent.key, self.random)
 
     def rotate_mailbox(self, tx: Transaction, room: Room, now: int) -> None:

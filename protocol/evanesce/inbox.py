@@ -36,6 +36,7 @@ class Kept:
     evaporation: Evaporation
     quote: bytes | None
     viewed: int | None
+    place: int  # counts the messages in the order they were kept
     wrapped: bytes
     ciphertext: bytes
 
@@ -51,25 +52,28 @@ class Kept:
         policy = self.evaporation
         return encode([
             self.id, self.room, self.sender, self.sent, self.received, policy.after_view,
-            policy.lifetime, self.quote, self.viewed, self.wrapped, self.ciphertext,
+            policy.lifetime, self.quote, self.viewed, self.place, self.wrapped, self.ciphertext,
         ])  # fmt: skip
 
     @classmethod
     def load(cls, data: bytes) -> Kept:
         """Undo `dump`."""
-        (key, room, sender, sent, received, after_view, lifetime, quote, viewed, wrapped,
+        (key, room, sender, sent, received, after_view, lifetime, quote, viewed, place, wrapped,
          ciphertext) = decode(data, limit=2 * MAX_CIPHERTEXT)  # fmt: skip
         return cls(key, room, sender, sent, received, Evaporation(after_view, lifetime), quote,
-                   viewed, wrapped, ciphertext)  # fmt: skip
+                   viewed, place, wrapped, ciphertext)  # fmt: skip
 
 
 class Inbox:
     """The kept messages of a device, with their deadlines in memory."""
 
-    def __init__(self, wrap_key: Secret, hour: int, deadlines: dict[bytes, int]) -> None:
+    def __init__(
+        self, wrap_key: Secret, hour: int, deadlines: dict[bytes, int], place: int = 0
+    ) -> None:
         self._wrap_key = wrap_key
         self._hour = hour
         self._deadlines = deadlines
+        self._place = place
 
     @classmethod
     def load(cls, tx: Transaction, now: int, random: Random) -> Inbox:
@@ -80,8 +84,9 @@ class Inbox:
             inbox._save_wrap_key(tx)
             return inbox
         hour, key = decode(record, limit=128)
-        kept = (Kept.load(data) for _, data in tx.scan(_RECORD))
-        return cls(Secret(key), hour, {entry.id: entry.deadline for entry in kept})
+        kept = [Kept.load(data) for _, data in tx.scan(_RECORD)]
+        place = max((entry.place for entry in kept), default=0)
+        return cls(Secret(key), hour, {entry.id: entry.deadline for entry in kept}, place)
 
     def _save_wrap_key(self, tx: Transaction) -> None:
         tx.put(_WRAP_KEY, encode([self._hour, self._wrap_key.reveal()]))
@@ -89,7 +94,8 @@ class Inbox:
     def keep(self, tx: Transaction, kept: Kept, key: bytes, random: Random) -> None:
         """Store a verified message; `key` is wrapped here and lives nowhere else."""
         wrapped = wrap(self._wrap_key.reveal(), key, kept.id, random)
-        self._put(tx, replace(kept, wrapped=wrapped))
+        self._place += 1
+        self._put(tx, replace(kept, place=self._place, wrapped=wrapped))
 
     def _put(self, tx: Transaction, kept: Kept) -> None:
         tx.put(_RECORD + kept.id, kept.dump())
@@ -157,4 +163,4 @@ class Inbox:
     def all(self, tx: Transaction, now: int) -> list[Kept]:
         """Every message that has not evaporated, oldest first."""
         kept = (Kept.load(data) for _, data in tx.scan(_RECORD))
-        return sorted((k for k in kept if now < k.deadline), key=lambda k: (k.received, k.sent))
+        return sorted((k for k in kept if now < k.deadline), key=lambda k: k.place)

@@ -84,7 +84,7 @@ class KeyPackage:
         if self.last_resort:
             if index is None:
                 return None
-        elif index is not None and index < len(self.one_time_prekeys):
+        elif index is not None and 0 <= index < len(self.one_time_prekeys):
             return self.one_time_prekeys[index]
         raise RemoteError(Reason.USED_PACKAGE, "no such one-time prekey in this package")
 

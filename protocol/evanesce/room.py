@@ -157,7 +157,7 @@ class Room:
         """Whether this device joined a group by a last-resort package and now has to refresh.
 
         Several who joined so refresh one after the other, by seniority: two commits on one epoch
-        would be a fork (REQ-EPOCH-17).
+        would be a fork (REQ-EPOCH-21).
         """
         if self.direct or self._state.removed:
             return False

@@ -97,8 +97,8 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
 
     Raise `RemoteError`, in this order: the reasons of `Form.parse`, unknown-room, own-message,
     room-closed (of a later epoch than this device's last), those of a turn (`accept_turn`), fork,
-    unknown-member, out-of-turn, those of `ReceivingChain.at`, those of `open_message`, those of `parse_content`, bad-count. Raise
-    `HeldError` (unknown-epoch).
+    unknown-member, out-of-turn, those of `ReceivingChain.at`, those of `open_message`, those of
+    `parse_content`, bad-count. Raise `HeldError` (unknown-epoch).
     """
     message = ParsedMessage.parse(data)
     header = message.header

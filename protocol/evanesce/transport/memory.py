@@ -45,6 +45,7 @@ class MemoryTransport:
         self._clock = clock or SystemClock()
         self._boxes: dict[bytes, _Box] = {}
         self._packages: defaultdict[bytes, deque[bytes]] = defaultdict(deque)
+        self._published: set[bytes] = set()
         self._last_resort: dict[bytes, bytes] = {}
         self._arrived = asyncio.Condition()
         self.seen: list[Seen] = []
@@ -137,7 +138,9 @@ class MemoryTransport:
         self, fingerprint: bytes, packages: Sequence[bytes], last_resort: bytes | None
     ) -> None:
         """Add one-time key packages; replace the last-resort one if another is given."""
-        self._packages[fingerprint].extend(packages)
+        fresh = [package for package in packages if package not in self._published]
+        self._published.update(fresh)  # a package that was handed out never comes back
+        self._packages[fingerprint].extend(fresh)
         if last_resort is not None:
             self._last_resort[fingerprint] = last_resort
 
