@@ -155,7 +155,7 @@ def settle_direct(
         engine.set_direct(tx, identity, new.id)
         return None
     both_new = not old.answered and old.own_id == _opener(old)
-    older = old.answered and new.founded < engine.meta[old.id].peer_sent
+    older = old.answered and new.founded <= engine.meta[old.id].peer_sent
     keep_old = older or (both_new and old.id < new.id)
     serving, other = (old, new) if keep_old else (new, old)
     engine.set_direct(tx, identity, serving.id)

@@ -146,7 +146,7 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
     match received.content:
         case Said() as said:
             kept = Kept(received.id, room.id, received.sender, said.sent, now, received.evaporation,
-                        said.quote, None, 0, b"", received.ciphertext)  # fmt: skip
+                        said.quote, None, b"", received.ciphertext)  # fmt: skip
             if now < kept.deadline:
                 engine.inbox.keep(tx, kept, received.key, engine.random)
                 arrival.events.append(MessageArrived(
@@ -248,7 +248,8 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
     room, _ = Room.join(engine.owner, shelved.keys, data, now)
     old = engine.rooms.get(room.id)
     if old is not None and not old.closed:
-        raise RemoteError(Reason.ALREADY_MEMBER, "this device is in that room")
+        # Perhaps it has been removed and added again, and has yet to learn of the first.
+        raise HeldError(Reason.ALREADY_MEMBER, "this device is in that room")
     tx.put(seen, encode([room.id, now + PACKAGE_LIFETIME + SIGNED_PREKEY_GRACE]))
     keys = shelved.keys.without(invitation.prekey_index)
     engine.put_package(tx, replace(shelved, keys=keys))

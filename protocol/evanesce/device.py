@@ -53,6 +53,7 @@ class Device:
         self._random = random
         self._engine_: Engine | None = None
         self._open = False
+        self._opened: set[bytes] = set()  # mailboxes the transport has made in this session
         self._lock = asyncio.Lock()
         self._sending = asyncio.Lock()
         self._events: asyncio.Queue[Event | BaseException | None] = asyncio.Queue()
@@ -344,12 +345,11 @@ class Device:
 
     async def _flush_once(self) -> None:
         engine = self._engine
-        for address in sorted(engine.unopened):
-            own = engine.mailboxes.get(address)
-            if own is not None:
+        for address, own in list(engine.mailboxes.items()):
+            if address not in self._opened:
                 await self._transport.open_mailbox(own.keys.reader())
-            engine.unopened.discard(address)
-            self._mailboxes_changed.set()
+                self._opened.add(address)
+                self._mailboxes_changed.set()
         await self._publish(engine)
         with self._store.transaction() as tx:
             waiting = engine.outbox.queued(tx)
@@ -383,7 +383,7 @@ class Device:
         while True:
             self._mailboxes_changed.clear()
             readers = [own.keys.reader() for address, own in self._engine.mailboxes.items()
-                       if address not in self._engine.unopened]  # fmt: skip
+                       if address in self._opened]  # fmt: skip
             receive = asyncio.ensure_future(self._transport.receive(readers))
             changed = asyncio.ensure_future(self._mailboxes_changed.wait())
             try:
@@ -397,13 +397,17 @@ class Device:
             finally:
                 receive.cancel()
                 changed.cancel()
-            for delivery in deliveries:
-                await self._take(delivery)
+            acked = [await self._take(delivery) for delivery in deliveries]
             await self._flush()
+            if not all(acked):
+                await self._clock.sleep(RETRY)  # what was not acked would come again at once
             self._look.set()
 
-    async def _take(self, delivery: Delivery) -> None:
-        """Process one delivery: the transport may forget it once the store has it."""
+    async def _take(self, delivery: Delivery) -> bool:
+        """Process one delivery, and let the transport forget it once the store has it.
+
+        Return whether the transport took note.
+        """
         async with self._lock:
             events = self._transact(
                 lambda tx, now: arrivals.arrive(self._engine, tx, self, delivery, now)
@@ -412,7 +416,8 @@ class Device:
         try:
             await self._transport.ack([delivery.id])
         except (RemoteError, OSError):
-            return  # it comes again, and is then known
+            return False  # it comes again, and is then known
+        return True
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -444,6 +449,7 @@ class Device:
             return
         async with self._lock:
             self._transact(lambda tx, now: self._engine.drop_mailbox(tx, address))
+        self._opened.discard(address)
         self._mailboxes_changed.set()
 
     async def _tick_loop(self) -> None:

@@ -61,16 +61,18 @@ class Shelved:
     created: int
     published: bool
     retired: int | None = None  # when a newer last-resort package took its place
+    personal: bool = False  # made for one card, not for the directory
 
     def dump(self) -> bytes:
         """Serialise."""
-        return encode([self.keys.dump(), self.created, self.published, self.retired])
+        return encode([self.keys.dump(), self.created, self.published, self.retired,
+                       self.personal])  # fmt: skip
 
     @classmethod
     def load(cls, data: bytes) -> Shelved:
         """Undo `dump`."""
-        keys, created, published, retired = decode(data, limit=8_192)
-        return cls(KeyPackageKeys.load(keys), created, published, retired)
+        keys, created, published, retired, personal = decode(data, limit=8_192)
+        return cls(KeyPackageKeys.load(keys), created, published, retired, personal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,6 @@ class Engine:
     mailboxes: dict[bytes, OwnMailbox] = field(default_factory=dict)
     packages: dict[bytes, Shelved] = field(default_factory=dict)
     direct: dict[Identity, bytes] = field(default_factory=dict)  # the serving 1:1 room
-    unopened: set[bytes] = field(default_factory=set)  # mailboxes the transport must make
     leave_noticed: dict[bytes, int] = field(default_factory=dict)
 
     @classmethod
@@ -162,7 +163,6 @@ class Engine:
             IdentityKeys.load(keys), kept_name, random, Inbox.load(tx, now, random),
             Outbox.load(tx), mailboxes[address], mailboxes=mailboxes,
         )  # fmt: skip
-        engine.unopened = set(mailboxes)
         for key, data in tx.scan(b"package/"):
             engine.packages[key[8:]] = Shelved.load(data)
         for key, data in tx.scan(b"meta/"):
@@ -173,7 +173,11 @@ class Engine:
             prefix = b"room/" + room + b"/"
             records = {key[len(prefix):]: data for key, data in tx.scan(prefix)}
             engine.rooms[room] = Room.restore(records)
-        if not all(meta.mailbox in mailboxes for meta in engine.meta.values()) or not all(
+        speaking = [
+            meta for key, meta in engine.meta.items()
+            if meta.retired is None and not engine.rooms[key].closed
+        ]  # fmt: skip
+        if not all(meta.mailbox in mailboxes for meta in speaking) or not all(
             room in engine.rooms for room in engine.direct.values()
         ):
             raise StorageError(Reason.BAD_STORE, "a record of this device is missing")
@@ -216,8 +220,6 @@ class Engine:
     def put_mailbox(self, tx: Transaction, own: OwnMailbox) -> None:
         """Store a mailbox of one's own; the transport is told before anything is sent."""
         address = own.keys.mailbox.address
-        if address not in self.mailboxes:
-            self.unopened.add(address)
         self.mailboxes[address] = own
         tx.put(b"mailbox/" + address, own.dump())
 
@@ -258,7 +260,7 @@ class Engine:
         keys = KeyPackageKeys.generate(
             self.owner, mailbox, now, self.random, last_resort=last_resort
         )
-        shelved = Shelved(keys, now, not publish)
+        shelved = Shelved(keys, now, not publish, personal=not publish)
         self.put_package(tx, shelved)
         return shelved
 
@@ -272,9 +274,14 @@ class Engine:
         """Have a last-resort package, and as many one-time ones as the directory should hold."""
         if self.last_resort() is None:
             self.make_package(tx, now, last_resort=True, publish=True)
-        fresh = [s for s in self.packages.values()
-                 if not s.keys.package.last_resort
-                 and all(key is not None for key in s.keys.one_time_prekeys)]  # fmt: skip
+        fresh = [
+            shelved
+            for shelved in self.packages.values()
+            if not shelved.keys.package.last_resort
+            and not shelved.personal
+            and now <= shelved.keys.package.expiry
+            and all(key is not None for key in shelved.keys.one_time_prekeys)
+        ]
         for _ in range(ONE_TIME_STOCK - len(fresh)):
             self.make_package(tx, now, last_resort=False, publish=True)
 
@@ -343,7 +350,7 @@ class Engine:
         if evaporation.after_view == 0:
             return
         kept = Kept(sent.id, room.id, room.own_id, said.sent, now, evaporation, said.quote, now,
-                    0, b"", sent.ciphertext)  # fmt: skip
+                    b"", sent.ciphertext)  # fmt: skip
         self.inbox.keep(tx, kept, sent.key, self.random)
 
     def rotate_mailbox(self, tx: Transaction, room: Room, now: int) -> None:

@@ -36,9 +36,9 @@ class Kept:
     evaporation: Evaporation
     quote: bytes | None
     viewed: int | None
-    place: int  # counts the messages in the order they were kept
     wrapped: bytes
     ciphertext: bytes
+    place: int = 0  # counts the messages in the order they were kept
 
     @property
     def deadline(self) -> int:
@@ -52,16 +52,16 @@ class Kept:
         policy = self.evaporation
         return encode([
             self.id, self.room, self.sender, self.sent, self.received, policy.after_view,
-            policy.lifetime, self.quote, self.viewed, self.place, self.wrapped, self.ciphertext,
+            policy.lifetime, self.quote, self.viewed, self.wrapped, self.ciphertext, self.place,
         ])  # fmt: skip
 
     @classmethod
     def load(cls, data: bytes) -> Kept:
         """Undo `dump`."""
-        (key, room, sender, sent, received, after_view, lifetime, quote, viewed, place, wrapped,
-         ciphertext) = decode(data, limit=2 * MAX_CIPHERTEXT)  # fmt: skip
+        (key, room, sender, sent, received, after_view, lifetime, quote, viewed, wrapped,
+         ciphertext, place) = decode(data, limit=2 * MAX_CIPHERTEXT)  # fmt: skip
         return cls(key, room, sender, sent, received, Evaporation(after_view, lifetime), quote,
-                   viewed, place, wrapped, ciphertext)  # fmt: skip
+                   viewed, wrapped, ciphertext, place)  # fmt: skip
 
 
 class Inbox:

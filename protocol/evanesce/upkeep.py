@@ -20,7 +20,7 @@ from .wire import decode
 
 __all__ = ["evaporate", "maintain"]
 
-STAGGER = 60  # seconds a member waits, with what any could commit, for each that ranks above it
+STAGGER = 60  # seconds that each member has for itself, for what any could commit
 
 
 def evaporate(engine: Engine, tx: Transaction, now: int) -> list[Event]:
@@ -83,7 +83,8 @@ def _keep_fresh(
     leave_due = (
         bool(noticed) and place is not None and now - min(noticed) >= place * STAGGER
     )
-    refresh_due = room.first_refresh_due or room.refresh_due(now - (place or 0) * STAGGER)
+    my_minute = place is not None and now // STAGGER % len(staying) == place
+    refresh_due = room.first_refresh_due or (my_minute and room.refresh_due(now))
     if caught_up and (leave_due or refresh_due):
         actions.commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
