@@ -60,7 +60,8 @@ class Faces(Protocol):
 def person(room: Room, member: Member) -> Person:
     """A member as the application sees it."""
     contact = room.directory.get(member.id)
-    name = contact.name if contact is not None else member.identity.fingerprint[:4].hex()
+    name = "" if contact is None else contact.name
+    name = name or member.identity.fingerprint[:4].hex()
     return Person(name, member.id, member.identity, member.role)
 
 

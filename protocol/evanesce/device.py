@@ -19,10 +19,10 @@ from .actions import Guest
 from .content import Said
 from .conversation import Conversation
 from .engine import Engine
-from .errors import LocalError, Reason, RemoteError
+from .errors import LocalError, Reason, RemoteError, StorageError
 from .events import DeliveryFailed, Event, MessageEvaporated, MessageHandle, Person
 from .identity import Identity
-from .keypackage import Card
+from .keypackage import Card, KeyPackage
 from .membership import Mode, Policy, Role
 from .operations import Operation
 from .ports import Clock, Delivery, KeyDirectory, Store, SystemClock, Transaction, Transport
@@ -32,6 +32,7 @@ from .room import Room
 __all__ = ["Device"]
 
 TICK = 60  # seconds between two looks at what time asks for
+CLAIMS = 32  # key packages asked for before the card's own is used
 RETRY = 5  # seconds before a transport that failed is tried again
 
 Result = TypeVar("Result")
@@ -84,8 +85,8 @@ class Device:
         await self._run(lambda tx, now: None)
         await self._maintain(caught_up=False)
         self._tasks = [
-            asyncio.create_task(self._guard(self._receive_loop())),
-            asyncio.create_task(self._guard(self._tick_loop())),
+            asyncio.create_task(self._guard(self._receive_loop)),
+            asyncio.create_task(self._guard(self._tick_loop)),
         ]
         return self
 
@@ -216,14 +217,27 @@ class Device:
 
     async def _claim(self, cards: Sequence[Card]) -> list[bytes | None]:
         """A fresh one-time package for each card that carries a last-resort one."""
+        claimed: list[bytes | None] = []
+        for card in cards:
+            wanted = card.package.last_resort and card.identity != self.identity
+            claimed.append(await self._claim_one(card) if wanted else None)
+        return claimed
+
+    async def _claim_one(self, card: Card) -> bytes | None:
+        """Claim until a package can be used: what lies at a directory may be old, or anybody's."""
         if not isinstance(self._transport, KeyDirectory):
-            return [None] * len(cards)
-        return [
-            await self._transport.claim(card.identity.fingerprint)
-            if card.package.last_resort and card.identity != self.identity
-            else None
-            for card in cards
-        ]
+            return None
+        for _ in range(CLAIMS):
+            signed = await self._transport.claim(card.identity.fingerprint)
+            if signed is None:
+                return None
+            try:
+                package = KeyPackage.parse(signed)
+            except RemoteError:
+                continue
+            if package.identity == card.identity and self._clock.now() <= package.expiry:
+                return signed
+        return None
 
     async def say(
         self,
@@ -340,8 +354,8 @@ class Device:
         async with self._sending:
             try:
                 await self._flush_once()
-            except (RemoteError, OSError):
-                return  # it all stays queued; the tick loop comes back to it
+            except (RemoteError, StorageError, OSError):
+                return  # it all stays queued, under the same ids; the tick loop comes back to it
 
     async def _flush_once(self) -> None:
         engine = self._engine
@@ -471,10 +485,10 @@ class Device:
                 await self._maintain(caught_up=self._clock.now() - opened >= TICK)
                 last = self._clock.now()
 
-    async def _guard(self, loop: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a loop; what ends it unexpectedly reaches the reader of `events`."""
         try:
-            await loop
+            await loop()
         except asyncio.CancelledError:
             raise
         except BaseException as error:

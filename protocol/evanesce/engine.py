@@ -308,11 +308,11 @@ class Engine:
     ) -> None:
         """The same for a member as the directory knew it.
 
-        Before a member has announced a mailbox it is reached at the contact mailbox of the key
-        package it came with: two who join at once know no other place for each other.
+        Before a member has announced a mailbox, that is the contact mailbox of the key package it
+        came with: two who join at once know no other place for each other.
         """
         mailbox = None if contact is None else contact.mailbox
-        mailbox = mailbox or self.meta[room].contact or member.credential.contact
+        mailbox = mailbox or self.meta[room].contact
         if mailbox is None:
             self.outbox.hold(tx, room, member.id, payload)
         else:

@@ -154,7 +154,10 @@ def _load_chain(data: bytes) -> ReceivingChain:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """What a member has announced: its name, and its mailbox in this room once it has one."""
+    """What a member has announced: its name, and its mailbox in this room.
+
+    Before it has, the name is empty, the mailbox the contact mailbox of the package it came with.
+    """
 
     name: str
     mailbox: Mailbox | None = None
@@ -230,6 +233,10 @@ class RoomState:
                     self.directory.pop(member.id, None)
                     self.leaving.pop(member.id, None)
             self.changed.add(b"epoch/" + parent.prefix)
+        for member in epoch.roster:  # where it is reached before it announces a mailbox
+            contact = member.credential.contact
+            if contact is not None and member.id != self.own:
+                self.directory.setdefault(member.id, Contact("", contact))
         self.epochs[epoch.prefix] = epoch
         self.current = epoch.prefix
         self.sending = sending

@@ -16,7 +16,7 @@ from evanesce.chain import ReceivingChain, SendingChain, Skipped
 from evanesce.commit import Commit, SignedCommit
 from evanesce.content import Content, Evaporation, Said
 from evanesce.epoch import EpochKeys, epoch_secret, seal_commit, seal_slot
-from evanesce.errors import EvanesceError, LocalError, Reason, RemoteError
+from evanesce.errors import EvanesceError, Reason, RemoteError
 from evanesce.formats import COMMIT_COPY
 from evanesce.founding import Invited
 from evanesce.group import CommitApplied, CommitMade
@@ -33,7 +33,6 @@ from evanesce.speech import Received, Sent
 from evanesce.state import Epoch, RoomState
 
 NOW = 1_700_000_000
-Change = tuple[Role, bool, int | None, int]
 
 
 class Stream:
@@ -207,7 +206,7 @@ class World:
 
 def state_of(room: Room) -> RoomState:
     """What a thief of the device has."""
-    return room._state
+    return room.state
 
 
 @contextmanager
@@ -223,11 +222,6 @@ def refused(
     assert type(caught.value) is error, f"{type(caught.value).__name__}, not {error.__name__}"
     assert [room.digest() for room in rooms] == before, "a refused input changed the state"
     assert [state_of(room).changed for room in rooms] == changed
-
-
-def refused_here(reason: Reason, *rooms: Room) -> object:
-    """The same for a request of the device's own."""
-    return refused(reason, *rooms, error=LocalError)
 
 
 def skip_messages(room: Room, count: int) -> None:
@@ -403,8 +397,8 @@ class Forger:
             for m in parent.roster
         }  # fmt: skip
         copies = {}
-        for member in slots:
-            slot = slots[member] if member in resulting else None
+        for member, own_slot in slots.items():
+            slot = own_slot if member in resulting else None
             if self.slot_for is not None:
                 slot = self.slot_for(member, slots)
             if member != state.own:
