@@ -89,6 +89,26 @@ def test_the_safety_number_is_as_defined() -> None:
     assert safety_number(ALICE, BOB) == SAFETY_NUMBER
 
 
+def test_the_example_of_the_specification() -> None:
+    """Spec 06.2."""
+    a, b = (
+        Identity(
+            sodium.crypto_sign_seed_keypair(bytes([n]) * 32)[0],
+            sodium.crypto_scalarmult_base(bytes([n + 1]) * 32),
+        )
+        for n in (1, 3)
+    )
+    assert a.fingerprint.hex() == (
+        "2952355012c4141d29ed172883c5f9c197b60b2a30ae401333be71012975bac3"
+    )
+    assert b.fingerprint.hex() == (
+        "b876840695eca09e056de0b07c5957e443328559b2512d0796aad5767080939c"
+    )
+    assert safety_number(b, a) == (
+        "42534 70079 04705 06542 58587 57723 53282 62007 68775 03478 72542 78704"
+    )
+
+
 @given(identities, identities)
 def test_both_sides_see_the_same_sixty_digits(one: Identity, other: Identity) -> None:
     number = safety_number(one, other)
@@ -180,6 +200,10 @@ def test_no_printout_shows_private_bytes(stream: Streams) -> None:
         assert "Secret(…)" in text
         for trace in traces(seed) + traces(private):
             assert trace not in text
+
+
+def test_a_printout_of_an_identity_is_short() -> None:
+    assert repr(ALICE) == f"<Identity {ALICE_FINGERPRINT[:8]}>"
 
 
 # --- Signed objects ------------------------------------------------------------------------------

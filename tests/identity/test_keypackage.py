@@ -12,7 +12,12 @@ from evanesce.errors import LocalError, Reason, RemoteError
 from evanesce.formats import CARD, KEY_PACKAGE, SIGNED
 from evanesce.identity import IdentityKeys, open_signed, seal_signed
 from evanesce.keypackage import Card, KeyPackage, KeyPackageKeys
-from evanesce.limits import MAX_NAME, ONE_TIME_PREKEYS, PACKAGE_LIFETIME
+from evanesce.limits import (
+    MAX_NAME,
+    ONE_TIME_PREKEYS,
+    PACKAGE_LIFETIME,
+    SIGNED_PREKEY_ROTATION,
+)
 from evanesce.mailbox import MailboxKeys
 from evanesce.primitives import SUITE_1, Random, check_sign_key, dh_public, verify
 from evanesce.secret import Secret
@@ -99,7 +104,8 @@ def test_a_package_is_read_as_it_was_made(
     assert package.suite is SUITE_1
     assert package.identity == owner.identity
     assert package.contact == contact.mailbox
-    assert package.expiry == NOW + PACKAGE_LIFETIME
+    lifetime = SIGNED_PREKEY_ROTATION if last_resort else PACKAGE_LIFETIME
+    assert package.expiry == NOW + lifetime
     assert package.last_resort is last_resort
     assert len(package.one_time_prekeys) == (0 if last_resort else ONE_TIME_PREKEYS)
     assert KeyPackage.parse(keys.package.signed, verified=True) == package
@@ -481,15 +487,24 @@ def test_a_name_past_the_limit_is_refused(keys: KeyPackageKeys, name: str) -> No
     assert caught.value.reason is Reason.TOO_LARGE
 
 
-def test_a_card_that_nobody_can_read_is_not_made(keys: KeyPackageKeys) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a" * (MAX_NAME + 1), Reason.TOO_LARGE),
+        ("é" * (MAX_NAME // 2) + "a", Reason.TOO_LARGE),
+        ("\ud800", Reason.BAD_INPUT),
+        ("a\udfffb", Reason.BAD_INPUT),
+    ],
+)
+def test_a_card_that_nobody_can_read_is_not_made(
+    keys: KeyPackageKeys, name: str, reason: Reason
+) -> None:
     with pytest.raises(LocalError) as caught:
-        Card("a" * (MAX_NAME + 1), keys.package).encode()
-    assert caught.value.reason is Reason.TOO_LARGE
+        Card(name, keys.package).encode()
+    assert caught.value.reason is reason
 
 
 def test_a_name_that_is_no_text_is_refused(keys: KeyPackageKeys) -> None:
-    with pytest.raises(LocalError):
-        Card("\ud800", keys.package).encode()
     data = Card("abc", keys.package).encode()
     for bad in (b"\xed\xa0\x80", b"\xff\xfe\xfd", b"\xc0\xafx"):
         with pytest.raises(RemoteError) as caught:
@@ -526,11 +541,12 @@ def test_no_flipped_byte_of_a_card_changes_its_package(keys: KeyPackageKeys) -> 
     assert renamed == 5
 
 
-def test_a_card_expires_with_its_package(keys: KeyPackageKeys) -> None:
-    card = Card("Alice", keys.package)
-    for moment in (0, NOW, NOW + PACKAGE_LIFETIME):
-        card.check_usable(moment)
-    for moment in (NOW + PACKAGE_LIFETIME + 1, 2**40):
-        with pytest.raises(LocalError) as caught:
+def test_a_card_expires_with_its_package(keys: KeyPackageKeys, last: KeyPackageKeys) -> None:
+    for made, lifetime in ((keys, PACKAGE_LIFETIME), (last, SIGNED_PREKEY_ROTATION)):
+        card = Card("Alice", made.package)
+        for moment in (0, NOW, NOW + lifetime):
             card.check_usable(moment)
-        assert caught.value.reason is Reason.EXPIRED
+        for moment in (NOW + lifetime + 1, 2**40):
+            with pytest.raises(LocalError) as caught:
+                card.check_usable(moment)
+            assert caught.value.reason is Reason.EXPIRED
