@@ -23,6 +23,7 @@ from .events import (
     RoomChanged,
     RoomJoined,
     RoomReplaced,
+    StoreFailed,
 )
 from .identity import Identity, safety_number
 from .keypackage import Card
@@ -62,6 +63,7 @@ __all__ = [
     "RoomJoined",
     "RoomReplaced",
     "StorageError",
+    "StoreFailed",
     "safety_number",
 ]
 __version__ = "0.1.0"

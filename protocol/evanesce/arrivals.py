@@ -32,7 +32,13 @@ from .formats import COMMIT_COPY, INVITATION, MESSAGE, OPENING
 from .group import CommitApplied
 from .inbox import Kept
 from .invitation import Invitation
-from .limits import MAX_ENVELOPE, MAX_WAITING, PACKAGE_LIFETIME, SIGNED_PREKEY_GRACE
+from .limits import (
+    MAX_ENVELOPE,
+    MAX_WAITING,
+    MAX_WAITING_BYTES,
+    PACKAGE_LIFETIME,
+    SIGNED_PREKEY_GRACE,
+)
 from .mailbox import MailboxKeys
 from .membership import Member, Roster
 from .message import ParsedMessage
@@ -281,14 +287,16 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
 def _hold(
     arrival: Arrival, room: bytes | None, payload: bytes, since: int, error: HeldError
 ) -> None:
-    """Keep what may become valid, at most `MAX_WAITING` a room; the rest is refused.
+    """Keep what may become valid, at most `MAX_WAITING` and `MAX_WAITING_BYTES` a room; the rest is
+    refused.
 
     All rooms that this device is not in share one such place.
     """
     tx = arrival.tx
     known = room is not None and room in arrival.engine.rooms
     prefix = b"waiting/" + (room if room is not None and known else _NO_ROOM)
-    if sum(1 for _ in tx.scan(prefix)) >= MAX_WAITING:
+    waiting = [len(record) for _, record in tx.scan(prefix)]
+    if len(waiting) >= MAX_WAITING or sum(waiting) + len(payload) > MAX_WAITING_BYTES:
         arrival.reject(RemoteError(Reason.QUEUE_FULL, f"too much is waiting: {error}"), room)
         return
     name = prefix + H(b"waiting", payload)[:16]

@@ -35,8 +35,10 @@ class Evaporation:
 
     def strictest(self, other: Evaporation) -> Evaporation:
         """The stricter of both in each respect (REQ-EVAP-02)."""
-        timers = [t for t in (self.after_view, other.after_view) if t is not None]
-        return Evaporation(min(timers, default=None), min(self.lifetime, other.lifetime))
+        first, second = self.after_view, other.after_view
+        if first is None or (second is not None and second < first):
+            first = second
+        return Evaporation(first, min(self.lifetime, other.lifetime))
 
     def deadline(self, sent: int, received: int) -> int:
         """When it evaporates even if never viewed (REQ-EVAP-03)."""

@@ -8,6 +8,7 @@ what the store holds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from .content import Said
 from .conversation import Conversation
 from .engine import Engine
 from .errors import LocalError, Reason, RemoteError, StorageError
-from .events import DeliveryFailed, Event, MessageEvaporated, MessageHandle, Person
+from .events import DeliveryFailed, Event, MessageEvaporated, MessageHandle, Person, StoreFailed
 from .identity import Identity
 from .keypackage import Card, KeyPackage
 from .membership import Mode, Policy, Role
@@ -33,6 +34,7 @@ __all__ = ["Device"]
 
 TICK = 60  # seconds between two looks at what time asks for
 CLAIMS = 32  # key packages asked for before the card's own is used
+PATIENCE = 1  # seconds that a call waits for the transport, once what it did has been stored
 RETRY = 5  # seconds before a transport that failed is tried again
 
 Result = TypeVar("Result")
@@ -61,6 +63,8 @@ class Device:
         self._tasks: list[asyncio.Task[None]] = []
         self._mailboxes_changed = asyncio.Event()
         self._look = asyncio.Event()
+        self._outgoing = asyncio.Event()  # something waits to be sent
+        self._sent = asyncio.Event()  # nothing does, or the transport failed
 
     @classmethod
     def open(
@@ -82,9 +86,16 @@ class Device:
 
     async def __aenter__(self) -> Self:
         self._open = True
-        await self._run(lambda tx, now: None)
-        await self._maintain(caught_up=False)
+        try:
+            async with self._lock:
+                self._transact(lambda tx, now: None)
+            await self._maintain(caught_up=False)
+            await self._flush_briefly()
+        except BaseException:
+            self._open, self._engine_ = False, None
+            raise
         self._tasks = [
+            asyncio.create_task(self._guard(self._send_loop)),
             asyncio.create_task(self._guard(self._receive_loop)),
             asyncio.create_task(self._guard(self._tick_loop)),
         ]
@@ -99,7 +110,12 @@ class Device:
         await self.close()
 
     async def close(self) -> None:
-        """Stop. What is unsent stays in the store and goes out when the device is opened again."""
+        """Stop, after one more try to send what waits, of at most `PATIENCE` seconds.
+
+        What is unsent stays in the store and goes out when the device is opened again.
+        """
+        if self._tasks:
+            await self._flush_briefly()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -178,7 +194,7 @@ class Device:
         """The 1:1 room with the owner of `card`; begun now if there is none.
 
         Nothing is sent before the first message. Raise `LocalError`: expired, no-package,
-        already-member (one's own card).
+        already-member (one's own card). `OSError` when a directory cannot be reached.
         """
         serving = self._engine.direct.get(card.identity)
         if serving is not None and serving in self._engine.rooms:
@@ -310,16 +326,16 @@ class Device:
             kept = self._engine.inbox.all(tx, now)
             return [self.message(k.id) for k in kept if room is None or k.room == room.id]
 
-        return await self._run(look)
+        return await self._keep(look)
 
     @asynccontextmanager
     async def _view(self, message: bytes) -> AsyncIterator[str | bytes]:
         """Open a message: the viewed mark is committed before the content is given out."""
-        body = await self._run(lambda tx, now: self._engine.inbox.view(tx, message, now))
+        body = await self._keep(lambda tx, now: self._engine.inbox.view(tx, message, now))
         try:
             yield body
         finally:
-            closed = await self._run(lambda tx, now: self._engine.inbox.close(tx, message))
+            closed = await self._keep(lambda tx, now: self._engine.inbox.close(tx, message))
             if closed:
                 self._events.put_nowait(MessageEvaporated(message))
             self._look.set()
@@ -327,10 +343,18 @@ class Device:
     # --- running ---------------------------------------------------------------------------------
 
     async def _run(self, work: Callable[[Transaction, int], Result]) -> Result:
-        """Run `work` in one transaction, then send what it queued."""
+        """Run `work` in one transaction, and give the sending task a moment for what it queued."""
+        result = await self._keep(work)
+        self._sent.clear()
+        self._outgoing.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._sent.wait(), PATIENCE)
+        return result
+
+    async def _keep(self, work: Callable[[Transaction, int], Result]) -> Result:
+        """Run `work`, which sends nothing, in one transaction."""
         async with self._lock:
             result = self._transact(work)
-        await self._flush()
         self._look.set()
         return result
 
@@ -348,6 +372,20 @@ class Device:
             self._engine_ = None  # the next call reads it anew
             raise
         return result
+
+    async def _send_loop(self) -> None:
+        """Send whenever something has been queued. A relay that hangs holds up nothing else."""
+        while True:
+            await self._outgoing.wait()
+            self._outgoing.clear()
+            await self._flush()
+            if not self._outgoing.is_set():
+                self._sent.set()
+
+    async def _flush_briefly(self) -> None:
+        """Send what waits, unless the transport takes too long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._flush(), PATIENCE)
 
     async def _flush(self) -> None:
         """Make new mailboxes, publish new packages, send what waits. A failure is tried again."""
@@ -412,7 +450,7 @@ class Device:
                 receive.cancel()
                 changed.cancel()
             acked = [await self._take(delivery) for delivery in deliveries]
-            await self._flush()
+            self._outgoing.set()
             if not all(acked):
                 await self._clock.sleep(RETRY)  # what was not acked would come again at once
             self._look.set()
@@ -420,12 +458,16 @@ class Device:
     async def _take(self, delivery: Delivery) -> bool:
         """Process one delivery, and let the transport forget it once the store has it.
 
-        Return whether the transport took note.
+        Return whether the store and the transport took note.
         """
         async with self._lock:
-            events = self._transact(
-                lambda tx, now: arrivals.arrive(self._engine, tx, self, delivery, now)
-            )
+            try:
+                events = self._transact(
+                    lambda tx, now: arrivals.arrive(self._engine, tx, self, delivery, now)
+                )
+            except StorageError as error:
+                self._tell([StoreFailed(error.reason, error.detail)])
+                return False
         self._tell(events)
         try:
             await self._transport.ack([delivery.id])
@@ -453,7 +495,7 @@ class Device:
         self._tell(events)
         for address in drained:
             await self._close_mailbox(address)
-        await self._flush()
+        self._outgoing.set()
 
     async def _close_mailbox(self, address: bytes) -> None:
         """Close a mailbox that has been drained; if that fails now, at the next look."""
@@ -481,9 +523,14 @@ class Device:
             finally:
                 sleep.cancel()
                 look.cancel()
-            if self._clock.now() >= due:
+            if self._clock.now() < due:
+                continue
+            try:
                 await self._maintain(caught_up=self._clock.now() - opened >= TICK)
-                last = self._clock.now()
+            except StorageError as error:
+                self._tell([StoreFailed(error.reason, error.detail)])
+                await self._clock.sleep(RETRY)
+            last = self._clock.now()
 
     async def _guard(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a loop; what ends it unexpectedly reaches the reader of `events`."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeliveryFailed", "Event", "MessageArrived", "MessageEvaporated", "MessageHandle",
            "MessagesMissing", "Person", "Rejected", "RefreshDue", "RemovedFromRoom", "RoomChanged",
-           "RoomJoined", "RoomReplaced"]  # fmt: skip
+           "RoomJoined", "RoomReplaced", "StoreFailed"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -141,6 +141,14 @@ class DeliveryFailed:
     room: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The store has refused a write while nobody was asking for one. It is tried again."""
+
+    reason: Reason
+    detail: str
+
+
 Event = (
     MessageArrived
     | MessageEvaporated
@@ -152,4 +160,5 @@ Event = (
     | RefreshDue
     | Rejected
     | DeliveryFailed
+    | StoreFailed
 )

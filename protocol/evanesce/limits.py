@@ -64,6 +64,7 @@ MAX_LIFETIME: Final = 72 * HOUR
 
 # Device and transport.
 MAX_WAITING: Final = 256
+MAX_WAITING_BYTES: Final = 8 * 1024 * 1024  # of the same: a few commits of the largest rooms
 MAILBOX_ENVELOPES: Final = 1_000
 RETENTION: Final = 72 * HOUR
 MAILBOX_DRAIN_MIN: Final = 72 * HOUR

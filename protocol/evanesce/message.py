@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from .chain import message_keys, message_salt
@@ -56,7 +57,7 @@ class Header(NamedTuple):
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ParsedMessage:
     """A message taken apart, nothing checked but its form."""
 
@@ -72,7 +73,7 @@ class ParsedMessage:
         return cls(Header.parse(header), header, ciphertext, authenticator)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class SealedMessage:
     """A message ready to send, and what its sender keeps of it."""
 
@@ -82,7 +83,7 @@ class SealedMessage:
     ciphertext: bytes
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class OpenedMessage:
     """A message that passed every check of its sender and key."""
 
@@ -99,6 +100,7 @@ def _header_hash(header: bytes, context: bytes) -> bytes:
     return H(b"header", header, context)
 
 
+@lru_cache(maxsize=256)  # the same few sizes recur
 def _padded_size(header_size: int, authenticator_size: int, content_size: int) -> int:
     """How long the padded content must be for the envelope to land on a step (REQ-MSG-04)."""
 
@@ -131,7 +133,8 @@ def seal_message(
     authenticator_size = _COMMITMENT_BYTES if room_sign_private is None else SIGNATURE_BYTES
     size = _padded_size(len(header.encode()), authenticator_size, len(content))
     padded = pad(content, size)
-    head = header._replace(salt=message_salt(message_key, fresh, padded)).encode()
+    salt = message_salt(message_key, fresh, padded)
+    head = HEADER.build(*header[:4], salt, *header[5:])
     key, com = message_keys(message_key, _header_hash(head, context))
     ciphertext = encrypt(key, padded)
     if room_sign_private is None:

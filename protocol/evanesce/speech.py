@@ -19,7 +19,7 @@ from .turn import accept_turn, begin_turn
 __all__ = ["Received", "Sent", "receive_message", "send_message"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class Sent:
     """A sealed message: the same bytes for every recipient, to be stored and sent as they are."""
 
@@ -30,7 +30,7 @@ class Sent:
     ciphertext: bytes
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class Received:
     """A message that passed every check."""
 
@@ -59,15 +59,15 @@ def send_message(
     """
     state.require_active()
     epoch, sending = state.epoch, state.sending
-    opened = False
-    if state.mode is Mode.DIRECT:
+    direct, opened = epoch.policy.mode is Mode.DIRECT, False
+    if direct:
         if epoch.opener != state.own:
             epoch, sending = begin_turn(state, owner, now, random)
             opened = True
     elif epoch.roster.awaits_refresh:
         raise LocalError(Reason.REFRESH_AWAITED, "a new member has to refresh first")
     assert sending is not None  # one's own epoch, or a group's
-    if state.mode is Mode.DIRECT and sending.index >= MAX_JUMP:
+    if direct and sending.index >= MAX_JUMP:
         raise LocalError(Reason.OUT_OF_TURN, f"{sending.index} messages await an answer")
     message_key, after = sending.next()
     header = Header(
@@ -75,7 +75,7 @@ def send_message(
         turn=epoch.turn,
     )  # fmt: skip
     signing = None
-    if state.mode is not Mode.DIRECT:
+    if not direct:
         if epoch.room_sign is None:
             raise LocalError(Reason.ROOM_CLOSED, "the room signature key has been erased")
         signing = epoch.room_sign.reveal()
@@ -124,18 +124,19 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
     if chain is None:
         raise RemoteError(Reason.UNKNOWN_MEMBER, "a member removed since")
     message_key, after = chain.at(header.number, now)
+    mode = epoch.policy.mode
     opened = open_message(
-        message, epoch.context, message_key, state.mode, sender.credential.room_sign_key
+        message, epoch.context, message_key, mode, sender.credential.room_sign_key
     )
     content = parse_content(opened.content)
     closings, lost = _closings(state, epoch, header, now)
-    updates = {(epoch.prefix, sender.id): after}
-    updates |= {(old.prefix, sender.id): closed for old, closed in closings}
-    missing = max(0, header.number - chain.index) + sum(
-        closed.index - old.chains[sender.id].index for old, closed in closings
-    )
-    kept_all = len(after.skipped) >= len(chain.skipped) + header.number - chain.index
-    lost = lost or not (header.number < chain.index or kept_all)
+    updates = {(header.prefix, sender.id): after}
+    missing = max(0, header.number - chain.index)
+    if missing and len(after.skipped) < len(chain.skipped) + missing:
+        lost = True  # the chain has dropped its oldest
+    for old, closed in closings:
+        updates[old.prefix, sender.id] = closed
+        missing += closed.index - old.chains[sender.id].index
     evicted = _evict(state, updates) if missing else {}
     # Every check has passed.
     if turn is not None:

@@ -79,8 +79,17 @@ def _scan(data: bytes) -> None:
             raise RemoteError(Reason.TRUNCATED, "input ends inside an object")
         first = data[at]
         at += 1
+        if first < 0x80:  # small unsigned; this and bin 8 are most of what there is
+            continue
+        if first == 0xC4:
+            if at >= size:
+                raise RemoteError(Reason.TRUNCATED, "input ends inside a length or integer")
+            at += 1 + data[at]
+            if at > size:
+                raise RemoteError(Reason.TRUNCATED, "announced length exceeds the input")
+            continue
         width, least, kind = _FORMS[first]
-        if kind == _SCALAR:  # small unsigned, nil, booleans
+        if kind == _SCALAR:  # nil, booleans
             continue
         if kind == _FORBIDDEN:
             raise RemoteError(Reason.FORBIDDEN_TYPE, f"type byte 0x{first:02x}")
@@ -253,7 +262,7 @@ class Form:
             raise RemoteError(Reason.WRONG_TYPE, f"expected {self.name}")
         if len(value) != len(self.fields) + 2:
             raise _bad(f"{self.name} has {len(self.fields) + 2} items")
-        return [field(value[n]) for n, field in enumerate(self.fields, 2)]
+        return [field(item) for field, item in zip(self.fields, value[2:], strict=True)]
 
 
 def kind_of(value: Any) -> int:
