@@ -64,8 +64,12 @@ def encode(value: Value) -> bytes:
     if isinstance(value, bytes):
         return encode_head(len(value), 0, 0, ((0xC4, 1), (0xC5, 2), (0xC6, 4))) + value
     if isinstance(value, str):
-        text = value.encode("utf-8")
+        try:
+            text = value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise Refused("bad-form") from None
         return encode_head(len(text), 0xA0, 32, ((0xD9, 1), (0xDA, 2), (0xDB, 4))) + text
+    fail_if(not isinstance(value, list | tuple), "bad-form")
     head = encode_head(len(value), 0x90, 16, ((0xDC, 2), (0xDD, 4)))
     return head + b"".join(encode(item) for item in value)
 
@@ -700,7 +704,7 @@ class Chain(NamedTuple):
     """What a receiver keeps (8.3): key (None once closed), index, skipped keys with times."""
 
     key: bytes | None
-    index: int
+    next: int  # *index* in the text
     skipped: dict[int, tuple[bytes, int]]
 
 
@@ -710,22 +714,22 @@ MAX_JUMP = 1_000  # REQ-CHAIN-08, 11
 def chain_advance(chain: Chain, n: int, now: int) -> Chain:
     """*advance* (8.4); the index is left to the caller."""
     key, skipped = chain.key, dict(chain.skipped)
-    for i in range(chain.index, n):  # 1
+    for i in range(chain.next, n):  # 1
         key, message_key = step(key or b"")
         skipped[i] = (message_key, now)
     while len(skipped) > MAX_JUMP:  # 2
         del skipped[min(skipped)]
-    return Chain(key, chain.index, skipped)
+    return Chain(key, chain.next, skipped)
 
 
 def chain_at(chain: Chain, n: int, now: int) -> tuple[bytes, Chain]:
     """*at* (REQ-CHAIN-05)."""
-    if n < chain.index:  # 1
+    if n < chain.next:  # 1
         fail_if(n not in chain.skipped, "replay")  # REQ-CHAIN-06
         rest = {i: kept for i, kept in chain.skipped.items() if i != n}
         return chain.skipped[n][0], chain._replace(skipped=rest)
     fail_if(chain.key is None, "beyond-count")  # 2, REQ-CHAIN-07
-    fail_if(n - chain.index > MAX_JUMP, "jump-too-far")  # 3, REQ-CHAIN-08
+    fail_if(n - chain.next > MAX_JUMP, "jump-too-far")  # 3, REQ-CHAIN-08
     chain = chain_advance(chain, n, now)  # 4
     key, message_key = step(chain.key or b"")  # 5
     return message_key, Chain(key, n + 1, chain.skipped)
@@ -735,8 +739,946 @@ def chain_close(chain: Chain, count: int, now: int) -> tuple[Chain, bool]:
     """*close* (REQ-CHAIN-09): the chain, and whether there is a gap."""
     if chain.key is None:  # 1
         return chain, False
-    fail_if(count < chain.index, "bad-count")  # 2
-    if count - chain.index > MAX_JUMP:  # 3
+    fail_if(count < chain.next, "bad-count")  # 2
+    if count - chain.next > MAX_JUMP:  # 3
         return chain._replace(key=None), True
-    chain = chain_advance(chain, count, now)  # 4
-    return Chain(None, count, chain.skipped), False
+    skipped = chain_advance(chain, count, now).skipped  # 4
+    dropped = len(skipped) < len(chain.skipped) + count - chain.next  # 5
+    return Chain(None, count, skipped), dropped
+
+
+# --- Chapter 12: envelopes (before chapter 11, which pads to their sizes) ------------------------
+
+
+class Mailbox(NamedTuple):
+    """What a sender knows of a mailbox (12.1)."""
+
+    address: bytes
+    envelope_key: bytes
+    capability: bytes
+
+
+class MailboxKeys(NamedTuple):
+    """The private keys of a mailbox, and its capability."""
+
+    read_seed: bytes
+    envelope_private: bytes
+    capability: bytes
+
+    @property
+    def public(self) -> Mailbox:
+        address = H(b"mailbox", sign_public(self.read_seed))  # REQ-ENV-01
+        return Mailbox(address, dh_public(self.envelope_private), self.capability)
+
+
+def pad(data: bytes, size: int) -> bytes:
+    """*pad* (REQ-ENV-06)."""
+    fail_if(size <= len(data), "too-large")  # local
+    return data + b"\x80" + bytes(size - len(data) - 1)
+
+
+def unpad(padded: bytes) -> bytes:
+    """*unpad* (REQ-ENV-06)."""
+    rest = padded.rstrip(b"\x00")  # 1
+    fail_if(rest[-1:] != b"\x80", "bad-padding")  # 2
+    return rest[:-1]  # 3
+
+
+def envelope_size(least: int) -> int:
+    """*envelope size* (REQ-ENV-05)."""
+    if least <= 16_384:  # 1
+        return next(size for size in (512, 1_024, 2_048, 4_096, 8_192, 16_384) if size >= least)
+    e = least.bit_length() - 1  # 2
+    s = e.bit_length()
+    step_size = 1 << (e - s)  # 3
+    return -(-least // step_size) * step_size  # 4
+
+
+def capacity(size: int) -> int:
+    """*capacity*: the largest payload of an envelope of this size (12.3)."""
+    head = 40 if size - 40 < 65_536 else 42
+    return size - head - 17
+
+
+def envelope_key(shared: bytes, mailbox: Mailbox, ephemeral_key: bytes) -> bytes:
+    """*key* (12.2)."""
+    transcript = H(
+        b"envelope transcript", mailbox.address, mailbox.envelope_key, ephemeral_key
+    )
+    return KDF(ZEROS, b"envelope", shared, transcript)
+
+
+def seal_envelope(mailbox: Mailbox, payload: bytes, random: Random) -> bytes:
+    """*seal envelope* (REQ-ENV-03)."""
+    n = len(payload)  # 1
+    size = envelope_size(n + 57)
+    if capacity(size) < n:  # 2
+        size = envelope_size(n + 59)
+    fail_if(size > ENVELOPE_LIMIT, "too-large")  # 3, REQ-LIMIT-07
+    ephemeral = random(32)  # 4
+    shared = DH(ephemeral, mailbox.envelope_key)  # 5
+    padded = pad(payload, capacity(size) + 1)  # 6
+    key = envelope_key(shared, mailbox, dh_public(ephemeral))
+    envelope = build("envelope", dh_public(ephemeral), encrypt(key, padded))  # 7, 9
+    assert len(envelope) == size
+    return envelope
+
+
+def open_envelope(keys: MailboxKeys, data: bytes) -> bytes:
+    """*open envelope* (REQ-ENV-04)."""
+    ephemeral_key, sealed = parse(data, "envelope")  # 1
+    fail_if(envelope_size(len(data)) != len(data), "bad-form")  # 2
+    shared = DH(keys.envelope_private, ephemeral_key)  # 3
+    padded = decrypt(envelope_key(shared, keys.public, ephemeral_key), sealed)  # 4
+    return unpad(padded)  # 5
+
+
+def dispatch_type(payload: bytes, in_contact_mailbox: bool) -> int:
+    """Steps 1 and 2 of *dispatch*: the type of a payload (REQ-ENV-07)."""
+    fail_if(len(payload) < 3, "wrong-type")  # 1
+    fail_if(not 0x92 <= payload[0] <= 0x9F, "wrong-type")
+    fail_if(payload[1] != 1 or payload[2] > 0x7F, "wrong-type")
+    kind: int = payload[2]  # 2
+    names = ("invitation", "opening", "message") if in_contact_mailbox else (
+        "message", "commit copy")  # fmt: skip
+    fail_if(kind not in [FORMS[name].type for name in names], "wrong-type")
+    return kind
+
+
+def check_mailbox_proof(
+    address: bytes, read_key: bytes, challenge: bytes, proof: bytes
+) -> None:
+    """*check* (REQ-ENV-10)."""
+    fail_if(H(b"mailbox", read_key) != address, "not-permitted")  # 1
+    check_sign_key(read_key)  # 2
+    verify(read_key, proof, b"read mailbox", address, challenge)  # 3
+
+
+# --- Chapter 13: contents and evaporation --------------------------------------------------------
+
+MAX_LIFETIME = 259_200  # REQ-LIMIT-27
+
+
+def check_evaporation(after_view: int | None, lifetime: int) -> None:
+    """REQ-EVAP-01."""
+    fail_if(not 1 <= lifetime <= MAX_LIFETIME, "bad-policy")
+    fail_if(after_view is not None and after_view > MAX_LIFETIME, "bad-policy")
+
+
+def stricter(
+    own: tuple[int | None, int], room: tuple[int | None, int]
+) -> tuple[int | None, int]:
+    """(after_view, lifetime) of a message in a room (REQ-EVAP-02)."""
+    timers = [timer for timer in (own[0], room[0]) if timer is not None]
+    return min(timers) if timers else None, min(own[1], room[1])
+
+
+def deadline(
+    sent: int, received: int, after_view: int | None, lifetime: int, viewed: int | None
+) -> int:
+    """When a message evaporates (REQ-EVAP-03, REQ-EVAP-04)."""
+    end = min(sent, received) + lifetime
+    return end if viewed is None or after_view is None else min(end, viewed + after_view)
+
+
+def read_content(data: bytes) -> tuple[str, list[Any]]:
+    """The name of a content's type, and its fields (REQ-EVAP-10)."""
+    value = begin_parse(data, CONTENT_LIMIT)  # 1
+    names = [name for name, form in FORMS.items() if form.type == value[1]]
+    fail_if(not 32 <= value[1] <= 35, "wrong-type")  # 2
+    content = end_parse(value, names[0])  # 3
+    if names[0] in ("text", "data"):  # 4
+        check_evaporation(content[1], content[2])
+    if names[0] == "announcement":  # 5
+        check_dh_key(content[1][1])
+    return names[0], content
+
+
+# --- Chapter 11: messages ------------------------------------------------------------------------
+
+DIRECT, SIGNED_MODE, DENIABLE = 0, 1, 2
+
+
+class SealedMessage(NamedTuple):
+    """A message, and what it was made of."""
+
+    message: bytes
+    header: bytes
+    key: bytes
+    com: bytes
+
+
+def message_id(header: bytes) -> bytes:
+    """REQ-MSG-02."""
+    return H(b"message id", header)[:16]
+
+
+def head_size(n: int) -> int:
+    """head(*n*) of REQ-MSG-04."""
+    return 2 if n < 256 else 3 if n < 65_536 else 5
+
+
+def ciphertext_size(h: int, a: int, c: int) -> int:
+    """How long the ciphertext of a message is (REQ-MSG-04)."""
+    fixed = 3 + head_size(h) + h + head_size(a) + a  # 1
+    least = c + 17
+    size = 512  # 2
+    while capacity(size) < fixed + head_size(least) + least:
+        size = envelope_size(size + 1)
+    space = capacity(size) - fixed  # 3
+    n = max(m for m in (space - 2, space - 3, space - 5) if head_size(m) + m <= space)
+    return max(n, least)  # 4
+
+
+def seal_message(
+    header: list[Any],
+    context: bytes,
+    message_key: bytes,
+    content: bytes,
+    fresh: bytes,
+    room_seed: bytes | None,
+) -> SealedMessage:
+    """Seal a content (REQ-MSG-03). `header`: its fields, with any salt; no seed: direct mode."""
+    a = 32 if room_seed is None else 64
+    size = ciphertext_size(len(build("header", *header)), a, len(content))
+    padded = pad(content, size - 16)  # 1
+    salt = message_salt(message_key, fresh, padded)  # 2
+    head = build("header", *header[:4], salt, *header[5:])
+    key, com = message_keys(message_key, H(b"header", head, context))  # 3
+    ciphertext = encrypt(key, padded)  # 4
+    authenticator = com  # 5
+    if room_seed is not None:
+        authenticator = sign(room_seed, b"message", head, com, H(b"ciphertext", ciphertext))
+    return SealedMessage(build("message", head, ciphertext, authenticator), head, key, com)
+
+
+def open_message(
+    data: bytes, context: bytes, message_key: bytes, mode: int, room_sign_key: bytes
+) -> bytes:
+    """Step 1 of REQ-MSG-07, then REQ-MSG-05: the content of a message."""
+    head, ciphertext, authenticator = parse(data, "message")
+    parse(head, "header")
+    key, com = message_keys(message_key, H(b"header", head, context))  # 1
+    fail_if(len(authenticator) != (32 if mode == DIRECT else 64), "bad-form")  # 2
+    if mode == DIRECT:  # 3
+        fail_if(not hmac.compare_digest(com, authenticator), "bad-commitment")
+    else:
+        verify(room_sign_key, authenticator, b"message", head, com, H(b"ciphertext", ciphertext))
+    return unpad(decrypt(key, ciphertext))  # 4, 5
+
+
+# --- Chapter 9: membership -----------------------------------------------------------------------
+
+MEMBER, ADMIN, OWNER = 0, 1, 2
+NO_TRANSCRIPT = bytes(32)
+
+
+class Credential(NamedTuple):
+    """What a credential gives (9.2)."""
+
+    leaf_key: bytes
+    room_sign_key: bytes
+    version: int
+    is_package: bool
+    awaits_refresh: bool
+
+
+class Member(NamedTuple):
+    """A row of a roster, in the order of its fields (9.3)."""
+
+    id: bytes
+    role: int
+    seniority: int
+    sign_key: bytes
+    dh_key: bytes
+    admission: bytes
+    signed: bytes
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.sign_key, self.dh_key)
+
+
+class Roster(NamedTuple):
+    """The next seniority, and the members in ascending order of seniority (REQ-MEM-04)."""
+
+    next_seniority: int
+    members: list[Member]
+
+    def encode(self) -> bytes:
+        return build("roster", self.next_seniority, [list(member) for member in self.members])
+
+    def find(self, member: bytes) -> Member:
+        for row in self.members:
+            if row.id == member:
+                return row
+        raise Refused("unknown-member")
+
+    def has(self, member: bytes) -> bool:
+        return any(row.id == member for row in self.members)
+
+    def without(self, member: bytes) -> "Roster":
+        return Roster(self.next_seniority, [row for row in self.members if row.id != member])
+
+    def replace(self, new: Member) -> "Roster":
+        rows = [new if row.id == new.id else row for row in self.members]
+        return Roster(self.next_seniority, rows)
+
+
+Policy = list[Any]  # [mode, members may add, after_view, lifetime] (9.4)
+
+
+def check_policy(policy: Policy) -> None:
+    """REQ-MEM-12."""
+    check_evaporation(policy[2], policy[3])
+    fail_if(policy[0] == DENIABLE, "wrong-mode")
+
+
+def creator_id(room: bytes, identity: Identity) -> bytes:
+    """REQ-MEM-03."""
+    return H(b"creator", room, *identity)
+
+
+def member_id(room: bytes, transcript: bytes, package_hash: bytes, index: int) -> bytes:
+    """REQ-MEM-03."""
+    return H(b"member", room, transcript, package_hash, index)
+
+
+def make_entry(
+    owner: IdentityKeys, room: bytes, member: bytes, leaf_key: bytes, room_key: bytes, version: int
+) -> bytes:
+    """A signed member entry (REQ-MEM-01)."""
+    dh_key = owner.public.dh_key
+    body = build("member entry", room, member, dh_key, leaf_key, room_key, version)
+    return build("signed object", body, sign(owner.seed, b"member entry", body))
+
+
+def read_credential(signed: bytes, room: bytes, member: bytes, identity: Identity) -> Credential:
+    """REQ-MEM-02."""
+    body, signature = parse(signed, "signed object")  # 1
+    value = begin_parse(body, BODY_LIMIT)  # 2
+    if value[1] == FORMS["key package"].type:  # 3
+        package = read_key_package(signed)
+        fail_if(package.identity != identity, "bad-entry")
+        return Credential(package.leaf_key, package.room_sign_key, 0, True, package.last_resort)
+    its_room, its_member, dh_key, leaf_key, room_key, version = end_parse(
+        value, "member entry"
+    )  # 4
+    fail_if((its_room, its_member, dh_key) != (room, member, identity.dh_key), "bad-entry")  # 5
+    verify(identity.sign_key, signature, b"member entry", body)  # 6
+    check_dh_key(leaf_key)  # 7
+    check_sign_key(room_key)
+    return Credential(leaf_key, room_key, version, False, False)  # 8
+
+
+def kept_credential(signed: bytes) -> Credential:
+    """The same of a credential that has been read before: its signature is not checked again."""
+    body, _ = parse(signed, "signed object")
+    value = begin_parse(body, BODY_LIMIT)
+    if value[1] == FORMS["key package"].type:
+        package = end_parse(value, "key package")
+        return Credential(package[5], package[6], 0, True, package[9])
+    entry = end_parse(value, "member entry")
+    return Credential(entry[3], entry[4], entry[5], False, False)
+
+
+def read_roster(data: bytes, room: bytes) -> Roster:
+    """REQ-MEM-10."""
+    next_seniority, rows = parse(data, "roster")  # 1
+    members: list[Member] = []
+    last = -1
+    for row in rows:  # 2
+        member = Member(*row)
+        seen = any(m.id == member.id or m.identity == member.identity for m in members)
+        fail_if(seen or not last < member.seniority < next_seniority, "bad-form")  # 2.1
+        check_identity(member.identity)  # 2.2
+        read_credential(member.signed, room, member.id, member.identity)  # 2.3
+        members.append(member)
+        last = member.seniority
+    fail_if(not any(m.role == OWNER for m in members), "bad-form")  # 3
+    return Roster(next_seniority, members)
+
+
+def outranks(a: Member, b: Member) -> bool:
+    """Role higher, or both owners and *a* admitted earlier (9.5)."""
+    both_owners = a.role == OWNER and b.role == OWNER
+    return a.role > b.role or (both_owners and a.seniority < b.seniority)
+
+
+def check_right(me: Member, operation: list[Any], roster: Roster, policy: Policy) -> None:
+    """The table of rights (REQ-MEM-05)."""
+    kind = operation[0]
+    allowed = False
+    if kind == ADD and operation[2] == MEMBER:
+        allowed = me.role >= ADMIN or bool(policy[1])
+    elif kind == ADD:
+        allowed = me.role == OWNER
+    elif kind == REMOVE and me.role >= ADMIN:
+        allowed = outranks(me, roster.find(operation[1]))  # unknown-member before the right
+    elif kind == SET_ROLE:
+        target = roster.find(operation[1])
+        if target.id == me.id:
+            allowed = operation[2] < me.role
+        elif me.role == OWNER:
+            allowed = outranks(me, target)
+        elif me.role == ADMIN:
+            allowed = target.role == MEMBER and operation[2] == MEMBER
+    elif kind == SET_POLICY:
+        allowed = me.role == OWNER
+    fail_if(not allowed, "not-entitled")
+
+
+def make_leave_request(owner: IdentityKeys, room: bytes, member: Member) -> bytes:
+    """A signed leave request (REQ-MEM-06)."""
+    body = build("leave request", room, member.id, member.admission)
+    return build("signed object", body, sign(owner.seed, b"leave request", body))
+
+
+def check_leave_request(signed: bytes, room: bytes, roster: Roster) -> Member:
+    """Who asks to leave (REQ-MEM-06)."""
+    body, signature = parse(signed, "signed object")  # 1
+    its_room, member, admission = parse(body, "leave request")
+    fail_if(its_room != room, "bad-proof")  # 2
+    leaver = roster.find(member)  # 3
+    fail_if(admission != leaver.admission, "bad-proof")  # 4
+    verify(leaver.sign_key, signature, b"leave request", body)  # 5
+    return leaver
+
+
+def admit(
+    roster: Roster, member: bytes, role: int, package: KeyPackage, suite: int, time: int
+) -> Roster:
+    """The add of step 3.2 of REQ-MEM-07."""
+    fail_if(package.suite != suite, "unknown-suite")
+    fail_if(time > package.expiry, "expired")  # REQ-ID-05
+    present = any(m.identity == package.identity or m.id == member for m in roster.members)
+    fail_if(present, "already-member")
+    fail_if(len(roster.members) >= 1_000, "too-many-members")  # REQ-MEM-11
+    row = Member(member, role, roster.next_seniority, *package.identity, package.hash,
+                 package.signed)  # fmt: skip
+    return Roster(roster.next_seniority + 1, [*roster.members, row])
+
+
+def with_owner(roster: Roster) -> Roster:
+    """Without an owner, the first in rank becomes owner (REQ-MEM-08)."""
+    if any(m.role == OWNER for m in roster.members):
+        return roster
+    first = min(roster.members, key=lambda m: (-m.role, m.seniority))
+    return roster.replace(first._replace(role=OWNER))
+
+
+def apply_operations(
+    roster: Roster,
+    policy: Policy,
+    suite: int,
+    room: bytes,
+    transcript: bytes,
+    committer: Member,
+    time: int,
+    operations: list[list[Any]],
+    proofs: list[list[Any]],
+) -> tuple[Roster, Policy]:
+    """What a commit makes of roster and policy (REQ-MEM-07)."""
+    result, rules = roster, policy  # 1
+    for _, request in proofs:  # 2
+        leaver = check_leave_request(request, room, roster)
+        fail_if(leaver.id == committer.id, "bad-proof")
+        result.find(leaver.id)
+        result = result.without(leaver.id)
+    for index, operation in enumerate(operations):  # 3
+        check_right(committer, operation, roster, policy)  # 3.1
+        if operation[0] == ADD:  # 3.2
+            package = read_key_package(operation[1])
+            new = member_id(room, transcript, package.hash, index)
+            result = admit(result, new, operation[2], package, suite, time)
+        elif operation[0] == REMOVE:  # 3.3
+            fail_if(result.find(operation[1]).admission != operation[2], "unknown-member")
+            result = result.without(operation[1])
+        elif operation[0] == SET_ROLE:  # 3.4
+            result = result.replace(result.find(operation[1])._replace(role=operation[2]))
+        else:  # 3.5
+            fail_if(operation[1][0] != policy[0], "wrong-mode")
+            rules = operation[1]
+    fail_if(not result.has(committer.id), "not-entitled")  # 4
+    return with_owner(result), rules  # 5
+
+
+# --- Chapter 10: epochs --------------------------------------------------------------------------
+
+
+def commit_hash(commit: bytes) -> bytes:
+    """REQ-EPOCH-01."""
+    return H(b"commit", commit)
+
+
+def transcript_hash(parent: bytes, commit: bytes, confirmation: bytes) -> bytes:
+    """REQ-EPOCH-08."""
+    return H(b"transcript", parent, commit, confirmation)
+
+
+def state_hash(roster: bytes, policy: Policy) -> bytes:
+    """REQ-EPOCH-06."""
+    return H(b"state", roster, policy)
+
+
+def context_hash(
+    suite: int, room: bytes, policy: Policy, roster: bytes, transcript: bytes
+) -> bytes:
+    """REQ-EPOCH-09."""
+    return H(b"context", suite, room, policy, roster, transcript)
+
+
+def slot_key(
+    shared: bytes, commit: bytes, ephemeral_key: bytes, member: bytes, leaf_key: bytes
+) -> bytes:
+    """The key of a slot (REQ-EPOCH-03, REQ-PRIM-18)."""
+    transcript = H(b"slot transcript", commit_hash(commit), ephemeral_key, member, leaf_key)
+    return KDF(ZEROS, b"slot", shared, transcript)
+
+
+def seal_slot(r: bytes, ephemeral: bytes, commit: bytes, member: bytes, leaf_key: bytes) -> bytes:
+    """REQ-EPOCH-03."""
+    shared = DH(ephemeral, leaf_key)
+    return encrypt(slot_key(shared, commit, dh_public(ephemeral), member, leaf_key), r)
+
+
+def open_slot(slot: bytes, leaf: bytes, commit: bytes, ephemeral_key: bytes, me: bytes) -> bytes:
+    """REQ-EPOCH-04."""
+    shared = DH(leaf, ephemeral_key)
+    return decrypt(slot_key(shared, commit, ephemeral_key, me, dh_public(leaf)), slot)
+
+
+def epoch_secret(init: bytes, r: bytes, commit: bytes) -> bytes:
+    """REQ-EPOCH-05; `init` is 32 zero bytes for a genesis."""
+    return KDF(init, b"epoch", r, commit_hash(commit))
+
+
+class EpochKeys(NamedTuple):
+    """The key schedule (10.5)."""
+
+    confirmation: bytes
+    chains: dict[bytes, bytes]
+    handshakes: dict[bytes, bytes]
+    inits: dict[bytes, bytes]
+    exporter: bytes
+
+
+def key_schedule(secret: bytes, commit: bytes, members: list[bytes]) -> EpochKeys:
+    """REQ-EPOCH-07."""
+    return EpochKeys(
+        KDF(KDF(secret, b"confirm"), b"confirmation", commit_hash(commit)),
+        {m: KDF(KDF(secret, b"chains"), b"chain of", m) for m in members},
+        {m: KDF(KDF(secret, b"handshakes"), b"handshake of", m) for m in members},
+        {m: KDF(KDF(secret, b"inits"), b"init of", m) for m in members},
+        KDF(secret, b"exporter"),
+    )
+
+
+def export(exporter: bytes, label: bytes, size: int) -> bytes:
+    """REQ-EPOCH-17. The size is the digest length, and no part (2.1)."""
+    return KDF(exporter, b"export", label, size=size)
+
+
+def seal_commit(
+    handshake: bytes, room: bytes, prefix: bytes, me: bytes, signed_commit: bytes, random: Random
+) -> bytes:
+    """REQ-EPOCH-10."""
+    salt = KDF(handshake, b"commit salt", random(16), signed_commit, size=16)
+    key = KDF(handshake, b"seal commit", room, prefix, me, salt)
+    return build("sealed commit", room, prefix, me, salt, encrypt(key, signed_commit))
+
+
+def unseal_commit(handshake: bytes, sealed: list[Any]) -> bytes:
+    """Undo `seal_commit`: the signed commit in the fields of a sealed one (REQ-EPOCH-10)."""
+    room, prefix, committer, salt, ciphertext = sealed
+    return decrypt(KDF(handshake, b"seal commit", room, prefix, committer, salt), ciphertext)
+
+
+class Epoch(NamedTuple):
+    """An epoch of a room, with all its keys: nothing is erased here."""
+
+    suite: int
+    room: bytes
+    number: int
+    transcript: bytes
+    roster: Roster
+    policy: Policy
+    opener: bytes
+    keys: EpochKeys
+
+    @property
+    def prefix(self) -> bytes:
+        return self.transcript[:8]
+
+    @property
+    def context(self) -> bytes:
+        roster = self.roster.encode()
+        return context_hash(self.suite, self.room, self.policy, roster, self.transcript)
+
+
+def ids_of(roster: Roster) -> list[bytes]:
+    """The members that the key schedule is for."""
+    return [member.id for member in roster.members]
+
+
+class Guest(NamedTuple):
+    """One to invite: its package, which prekey of it, and its role."""
+
+    package: KeyPackage
+    prekey: int | None
+    role: int
+
+
+Contact = tuple[str, "Mailbox | None"]
+
+
+def make_welcome(
+    commit: bytes,
+    confirmation: bytes,
+    signature: bytes | None,
+    parent_credential: bytes | None,
+    roster: Roster,
+    policy: Policy,
+    secret: bytes,
+    directory: dict[bytes, Contact],
+) -> bytes:
+    """REQ-INV-05."""
+    rows: list[Value] = []
+    for member in roster.members:
+        if member.id in directory:
+            name, mailbox = directory[member.id]
+            rows.append([member.id, name, None if mailbox is None else list(mailbox)])
+    return build("welcome", commit, confirmation, signature, parent_credential, roster.encode(),
+                 policy, secret, rows)  # fmt: skip
+
+
+def genesis_roster(
+    suite: int, room: bytes, time: int, policy: Policy, creator: Identity, entry: bytes,
+    packages: list[tuple[KeyPackage, int]],
+) -> Roster:  # fmt: skip
+    """Steps 7 to 9 of REQ-EPOCH-12."""
+    fail_if(policy[0] == DIRECT and len(packages) != 1, "wrong-mode")  # 7
+    admission = H(b"creator admission", entry)  # 9.1
+    first = Member(creator_id(room, creator), OWNER, 0, *creator, admission, entry)
+    roster = Roster(1, [first])  # 8
+    for index, (package, role) in enumerate(packages):  # 9
+        new = member_id(room, NO_TRANSCRIPT, package.hash, index)
+        roster = admit(roster, new, role, package, suite, time)
+    return roster
+
+
+class Founded(NamedTuple):
+    """A room that has been founded."""
+
+    epoch: Epoch
+    secret: bytes
+    genesis: bytes
+    leaf: bytes
+    room_seed: bytes
+    invitations: list[bytes]
+
+
+def found_room(
+    own: IdentityKeys, policy: Policy, guests: list[Guest], name: str, mailbox: Mailbox, time: int,
+    random: Random,
+) -> Founded:  # fmt: skip
+    """Found a room (10.2)."""
+    room, leaf, room_seed = random(32), random(32), random(32)
+    me = creator_id(room, own.public)
+    entry = make_entry(own, room, me, dh_public(leaf), sign_public(room_seed), 0)
+    check_policy(policy)
+    packages = [(guest.package, guest.role) for guest in guests]
+    rows: list[Value] = [[package.signed, role] for package, role in packages]
+    roster = genesis_roster(1, room, time, policy, own.public, entry, packages)
+    genesis = build(
+        "genesis", 1, room, time, policy, *own.public, entry, rows,
+        state_hash(roster.encode(), policy),
+    )  # fmt: skip
+    secret = epoch_secret(ZEROS, random(32), genesis)  # REQ-EPOCH-02
+    keys = key_schedule(secret, genesis, ids_of(roster))
+    signature = None
+    if policy[0] != DIRECT:
+        signature = sign(room_seed, b"commit", genesis, keys.confirmation)  # REQ-EPOCH-13
+    welcome = make_welcome(genesis, keys.confirmation, signature, None, roster, policy, secret,
+                           {me: (name, mailbox)})  # fmt: skip
+    transcript = transcript_hash(NO_TRANSCRIPT, genesis, keys.confirmation)
+    epoch = Epoch(1, room, 0, transcript, roster, policy, me, keys)
+    invitations = [seal_invitation(own, g.package, g.prekey, welcome, random) for g in guests]
+    return Founded(epoch, secret, genesis, leaf, room_seed, invitations)
+
+
+def read_genesis(data: bytes) -> list[Any]:
+    """Steps 1 to 5 of REQ-EPOCH-12: the fields, with the packages read."""
+    fields_of = parse(data, "genesis")  # 1
+    suite, room, time, policy, sign_key, dh_key, entry, rows, its_state = fields_of
+    check_identity(Identity(sign_key, dh_key))  # 2
+    packages = [(read_key_package(signed), role) for signed, role in rows]  # 3
+    check_suite(suite)  # 4
+    check_policy(policy)  # 5
+    return [suite, room, time, policy, Identity(sign_key, dh_key), entry, packages, its_state]
+
+
+def read_commit(data: bytes) -> list[Any]:
+    """REQ-EPOCH-11: the fields."""
+    fields_of = parse(data, "commit")  # 1
+    operations, proofs, ephemeral_key = fields_of[5], fields_of[6], fields_of[8]
+    fail_if(any(kind != 0 for kind, _ in proofs), "bad-proof")  # 2
+    check_dh_key(ephemeral_key)  # 3
+    for operation in operations:  # 4
+        if operation[0] == ADD:
+            read_key_package(operation[1])
+        elif operation[0] == SET_POLICY:
+            check_policy(operation[1])
+    return fields_of
+
+
+MAX_CLOCK_LEAD = 300  # REQ-LIMIT-13
+
+
+def join_room(
+    own: IdentityKeys, keys: KeyPackageKeys, data: bytes, now: int
+) -> tuple[Epoch, bytes]:
+    """*join* (REQ-INV-06): the epoch that is entered, and the own member id."""
+    welcome = open_invitation(own, keys, data)  # 1
+    inviter = Identity(*parse(data, "invitation")[1:3])
+    (commit, confirmation, signature, parent_credential, roster_bytes, policy, secret,
+     directory) = parse(welcome, "welcome")  # 2  # fmt: skip
+    check_policy(policy)  # 3
+    me = b""
+    if begin_parse(commit, COMMIT_LIMIT)[1] == FORMS["genesis"].type:  # 4, 5
+        suite, room, time, its_policy, creator, entry, packages, its_state = read_genesis(
+            commit
+        )  # *check genesis* 1 to 5
+        fail_if(creator != inviter, "wrong-identity")  # 6
+        fail_if(suite != keys.package.suite, "unknown-suite")  # 7
+        committer_id = creator_id(room, creator)
+        credential = read_credential(entry, room, committer_id, creator)  # 8
+        fail_if(credential.is_package or credential.version != 0, "bad-entry")  # 9
+        roster = genesis_roster(suite, room, time, its_policy, creator, entry, packages)  # 10
+        fail_if(roster.encode() != roster_bytes or policy != its_policy, "bad-state-hash")  # 11
+        for member in roster.members:  # 12
+            if member.identity == own.public:
+                me = member.id
+        number, parent, signing_key = 0, NO_TRANSCRIPT, credential.room_sign_key
+        fail_if(parent_credential is not None, "bad-form")
+    else:  # 6
+        fail_if(policy[0] == DIRECT, "wrong-mode")
+        (room, parent_number, parent, committer_id, time, operations, _, entry, _,
+         its_state) = read_commit(commit)  # *check commit* 1  # fmt: skip
+        roster = read_roster(roster_bytes, room)  # 2
+        committer = roster.find(committer_id)  # 3
+        fail_if(committer.identity != inviter, "wrong-identity")  # 4
+        fail_if(parent_credential is None or committer.signed != entry, "bad-entry")  # 5
+        before = read_credential(parent_credential, room, committer_id, inviter)  # 6
+        version = kept_credential(committer.signed).version
+        fail_if(version != before.version + 1, "bad-entry")  # 7
+        for place, operation in enumerate(operations):  # 8
+            if operation[0] == ADD and operation[1] == keys.package.signed:
+                fail_if(time > keys.package.expiry, "expired")
+                me = member_id(room, parent, keys.package.hash, place)
+        number, signing_key = parent_number + 1, before.room_sign_key  # 9
+    fail_if(time > now + MAX_CLOCK_LEAD, "early-commit")  # 7
+    if policy[0] == DIRECT:  # 8
+        fail_if(signature is not None, "bad-form")
+    else:
+        fail_if(signature is None, "bad-signature")
+        verify(signing_key, signature, b"commit", commit, confirmation)
+    fail_if(state_hash(roster_bytes, policy) != its_state, "bad-state-hash")  # 9
+    mine = [member for member in roster.members if member.id == me]  # 10
+    fail_if(not mine or mine[0].signed != keys.package.signed, "unknown-member")
+    schedule = key_schedule(secret, commit, ids_of(roster))  # 11
+    fail_if(not hmac.compare_digest(schedule.confirmation, confirmation), "bad-confirmation")
+    for member_of, _, mailbox in directory:  # 12, REQ-ENV-12
+        if mailbox is not None and roster.has(member_of) and member_of != me:
+            check_dh_key(mailbox[1])
+    transcript = transcript_hash(parent, commit, confirmation)  # 13
+    epoch = Epoch(keys.package.suite, room, number, transcript, roster, policy, committer_id,
+                  schedule)  # fmt: skip
+    return epoch, me
+
+
+def pending_proofs(
+    parent: Epoch, me: bytes, kept: list[bytes], operations: list[list[Any]]
+) -> list[bytes]:
+    """Step 3 of REQ-EPOCH-14: which of the kept leave requests a commit embeds."""
+    named = [operation[1] for operation in operations if operation[0] in (REMOVE, SET_ROLE)]
+    proofs = []
+    for request in kept:
+        try:
+            leaver = check_leave_request(request, parent.room, parent.roster)
+        except Refused:
+            continue
+        if leaver.id != me and leaver.id not in named:
+            proofs.append(request)
+    return proofs[:16]  # REQ-LIMIT-12
+
+
+class CommitMade(NamedTuple):
+    """A commit of one's own."""
+
+    epoch: Epoch
+    secret: bytes
+    commit: bytes
+    signature: bytes
+    leaf: bytes
+    room_seed: bytes
+    copies: dict[bytes, bytes]
+    invitations: list[bytes]
+
+
+def make_commit(
+    parent: Epoch, own: IdentityKeys, me: bytes, room_seed: bytes, operations: list[list[Any]],
+    guests: list[Guest], proofs: list[bytes], directory: dict[bytes, Contact], time: int,
+    random: Random,
+) -> CommitMade:  # fmt: skip
+    """Make a commit (REQ-EPOCH-14). `proofs` is what step 3 gives."""
+    fail_if(parent.policy[0] == DIRECT, "wrong-mode")  # 1
+    fail_if(not 0 <= time < 1 << 40, "bad-input")
+    adds: list[list[Any]] = [[ADD, guest.package.signed, guest.role] for guest in guests]
+    operations = [*operations, *adds]  # 2
+    embedded: list[list[Any]] = [[0, request] for request in proofs]  # 3
+    committer = parent.roster.find(me)
+    roster, policy = apply_operations(  # 4
+        parent.roster, parent.policy, parent.suite, parent.room, parent.transcript, committer,
+        time, operations, embedded,
+    )  # fmt: skip
+    leaf, new_seed = random(32), random(32)  # 5
+    version = kept_credential(committer.signed).version + 1
+    entry = make_entry(own, parent.room, me, dh_public(leaf), sign_public(new_seed), version)
+    roster = roster.replace(roster.find(me)._replace(signed=entry))  # 6
+    ephemeral = random(32)  # 7
+    commit = build(
+        "commit", parent.room, parent.number, parent.transcript, me, time, operations, embedded,
+        entry, dh_public(ephemeral), state_hash(roster.encode(), policy),
+    )  # fmt: skip
+    r = random(32)  # 8, REQ-EPOCH-02
+    secret = epoch_secret(parent.keys.inits[me], r, commit)
+    keys = key_schedule(secret, commit, ids_of(roster))
+    signature = sign(room_seed, b"commit", commit, keys.confirmation)  # 9, REQ-EPOCH-13
+    signed_commit = build("signed commit", commit, keys.confirmation, signature)  # 10
+    sealed = seal_commit(parent.keys.handshakes[me], parent.room, parent.prefix, me,
+                         signed_commit, random)  # fmt: skip
+    copies = {}
+    for member in parent.roster.members:  # 11
+        if member.id == me:
+            continue
+        slot = None
+        if roster.has(member.id):
+            leaf_key = kept_credential(member.signed).leaf_key
+            slot = seal_slot(r, ephemeral, commit, member.id, leaf_key)
+        copies[member.id] = build("commit copy", sealed, slot)
+    welcome = make_welcome(commit, keys.confirmation, signature, committer.signed, roster, policy,
+                           secret, directory)  # 12  # fmt: skip
+    invitations = [seal_invitation(own, g.package, g.prekey, welcome, random) for g in guests]
+    transcript = transcript_hash(parent.transcript, commit, keys.confirmation)
+    epoch = Epoch(parent.suite, parent.room, parent.number + 1, transcript, roster, policy, me,
+                  keys)  # 13  # fmt: skip
+    return CommitMade(epoch, secret, commit, signature, leaf, new_seed, copies, invitations)
+
+
+def apply_commit(parent: Epoch, me: bytes, leaf: bytes, data: bytes, now: int) -> Epoch | None:
+    """Apply a commit (REQ-EPOCH-15) on the current epoch, the only one that is kept here.
+
+    None: this device has been removed.
+    """
+    sealed_bytes, slot = parse(data, "commit copy")  # 1
+    sealed = parse(sealed_bytes, "sealed commit")
+    room, prefix, committer_id, _, _ = sealed
+    fail_if(room != parent.room, "unknown-room")  # 2
+    fail_if(parent.policy[0] == DIRECT, "wrong-mode")  # 3
+    fail_if(committer_id == me, "own-message")  # 4
+    fail_if(prefix != parent.prefix, "unknown-epoch")  # 5, held
+    committer = parent.roster.find(committer_id)  # 7
+    signed_commit = unseal_commit(parent.keys.handshakes[committer_id], sealed)  # 8, 9
+    commit, confirmation, signature = parse(signed_commit, "signed commit")
+    credential = kept_credential(committer.signed)
+    verify(credential.room_sign_key, signature, b"commit", commit, confirmation)  # 10
+    (its_room, number, transcript, its_committer, time, operations, proofs, entry,
+     ephemeral_key, its_state) = read_commit(commit)  # 12  # fmt: skip
+    claimed = (its_room, number, transcript, its_committer)  # 13
+    true = (parent.room, parent.number, parent.transcript, committer_id)
+    fail_if(claimed != true, "wrong-transcript")
+    roster, policy = apply_operations(  # 14
+        parent.roster, parent.policy, parent.suite, parent.room, parent.transcript, committer,
+        time, operations, proofs,
+    )  # fmt: skip
+    new = read_credential(entry, parent.room, committer_id, committer.identity)  # 15
+    fail_if(new.version != credential.version + 1, "bad-entry")
+    roster = roster.replace(roster.find(committer_id)._replace(signed=entry))  # 16
+    fail_if(state_hash(roster.encode(), policy) != its_state, "bad-state-hash")
+    fail_if(time > now + MAX_CLOCK_LEAD, "early-commit")  # 17, held
+    if not roster.has(me):  # 18
+        return None
+    fail_if(slot is None, "bad-form")  # 19
+    r = open_slot(slot, leaf, commit, ephemeral_key, me)  # 20
+    secret = epoch_secret(parent.keys.inits[committer_id], r, commit)  # 21
+    keys = key_schedule(secret, commit, ids_of(roster))
+    fail_if(not hmac.compare_digest(keys.confirmation, confirmation), "bad-confirmation")
+    opened = transcript_hash(parent.transcript, commit, confirmation)  # 22
+    return Epoch(parent.suite, parent.room, parent.number + 1, opened, roster, policy,
+                 committer_id, keys)  # fmt: skip
+
+
+class Turn(NamedTuple):
+    """The turn fields of a direct room (REQ-DIR-05)."""
+
+    leaf_key: bytes
+    ephemeral_key: bytes
+    slot: bytes
+    entry: bytes | None
+
+
+def open_turn(
+    parent: Epoch, me: bytes, roster: Roster, turn: Turn, r: bytes
+) -> tuple[Epoch, bytes]:
+    """The epoch that a turn opens, and its direct commit (REQ-DIR-03). `me` is the committer."""
+    commit = build("direct commit", parent.room, parent.number, parent.transcript, me,
+                   turn.leaf_key, turn.ephemeral_key, turn.entry)  # fmt: skip
+    secret = epoch_secret(parent.keys.inits[me], r, commit)
+    keys = key_schedule(secret, commit, ids_of(roster))
+    transcript = transcript_hash(parent.transcript, commit, keys.confirmation)
+    epoch = Epoch(parent.suite, parent.room, parent.number + 1, transcript, roster, parent.policy,
+                  me, keys)  # fmt: skip
+    return epoch, commit
+
+
+def begin_turn(
+    parent: Epoch, own: IdentityKeys, me: bytes, peer_leaf_key: bytes, random: Random
+) -> tuple[Epoch, Turn, bytes]:
+    """Begin a turn (REQ-DIR-02): the epoch, the turn fields, the new leaf private key."""
+    peer = next(member.id for member in parent.roster.members if member.id != me)
+    fail_if(parent.opener != peer, "out-of-turn")  # 1, REQ-DIR-01
+    leaf = random(32)  # 2
+    roster, entry = parent.roster, None
+    if parent.number == 0:  # REQ-DIR-10
+        room_key = sign_public(random(32))
+        entry = make_entry(own, parent.room, me, dh_public(leaf), room_key, 1)
+        roster = roster.replace(roster.find(me)._replace(signed=entry))
+    ephemeral = random(32)  # 3
+    unsealed = Turn(dh_public(leaf), dh_public(ephemeral), bytes(48), entry)
+    r = random(32)  # 4
+    epoch, commit = open_turn(parent, me, roster, unsealed, r)  # 5
+    slot = seal_slot(r, ephemeral, commit, peer, peer_leaf_key)
+    return epoch, unsealed._replace(slot=slot), leaf
+
+
+def accept_turn(
+    parent: Epoch, me: bytes, leaf: bytes, sender: bytes, turn: Turn, prefix: bytes
+) -> Epoch:
+    """Accept a turn (REQ-DIR-04). `leaf`: the own leaf private key of this epoch."""
+    known = parent.opener == me and sender != me and parent.roster.has(sender)
+    fail_if(not known, "out-of-turn")  # 1
+    check_dh_key(turn.leaf_key)  # 2
+    fail_if((parent.number == 0) != (turn.entry is not None), "bad-entry")  # 3
+    roster = parent.roster
+    if turn.entry is not None:  # 4
+        row = roster.find(sender)
+        new = read_credential(turn.entry, parent.room, sender, row.identity)
+        due = kept_credential(row.signed).version + 1
+        fail_if(new.version != due or new.leaf_key != turn.leaf_key, "bad-entry")
+        roster = roster.replace(row._replace(signed=turn.entry))
+    _, commit = open_turn(parent, sender, roster, turn, ZEROS)  # 5
+    r = open_slot(turn.slot, leaf, commit, turn.ephemeral_key, me)  # 6
+    epoch, _ = open_turn(parent, sender, roster, turn, r)  # 7
+    fail_if(epoch.prefix != prefix, "wrong-transcript")
+    return epoch  # 8

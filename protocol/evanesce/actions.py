@@ -145,16 +145,16 @@ def settle_direct(
 ) -> tuple[bytes, bytes] | None:
     """Choose which of two 1:1 rooms with one peer serves (REQ-DIR-08).
 
-    Two that were begun at once, neither answered: the smaller room id. An answered one is replaced
-    by one that the peer has begun since it last wrote there, by the peer's own clock. Return the
-    ids of the replaced and the new room, if the one known before no longer serves.
+    Two begun at once, both spoken in, neither answered: the smaller room id. An answered one is
+    replaced by one that the peer has begun since it last wrote there, by the peer's own clock.
+    Return the ids of the replaced and the new room, if the one known before no longer serves.
     """
     old_id = engine.direct.get(identity)
     old = None if old_id is None else engine.rooms.get(old_id)
     if old is None or old_id is None or old_id == new.id:
         engine.set_direct(tx, identity, new.id)
         return None
-    both_new = not old.answered and old.own_id == _opener(old)
+    both_new = not old.answered and old.own_id == _opener(old) and old.has_spoken
     older = old.answered and new.founded <= engine.meta[old.id].peer_sent
     keep_old = older or (both_new and old.id < new.id)
     serving, other = (old, new) if keep_old else (new, old)

@@ -6,7 +6,7 @@ cannot be judged yet waits, bounded, and is tried again when its room has moved 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from . import actions
@@ -50,7 +50,7 @@ from .wire import decode, encode, kind_of, peek_type
 
 __all__ = ["Faces", "arrive", "person"]
 
-_NO_ROOM = bytes(32)
+_CONTACT = bytes(32)
 
 
 class Faces(Protocol):
@@ -71,7 +71,7 @@ def person(room: Room, member: Member) -> Person:
     return Person(name, member.id, member.identity, member.role)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """One delivery being processed: the device, the transaction, the time, the events so far."""
 
@@ -79,7 +79,8 @@ class Arrival:
     tx: Transaction
     faces: Faces
     now: int
-    events: list[Event]
+    events: list[Event] = field(default_factory=list)
+    moved_on: list[bytes] = field(default_factory=list)  # rooms whose waiting input may fit now
 
     def reject(self, error: RemoteError, room: bytes | None) -> None:
         """Tell the application that something was refused."""
@@ -90,7 +91,7 @@ def arrive(
     engine: Engine, tx: Transaction, faces: Faces, delivery: Delivery, now: int
 ) -> list[Event]:
     """Process one delivery inside a transaction; return what to tell the application after it."""
-    arrival = Arrival(engine, tx, faces, now, [])
+    arrival = Arrival(engine, tx, faces, now)
     own = engine.mailboxes.get(delivery.address)
     if own is None:
         return []
@@ -99,15 +100,18 @@ def arrive(
     except RemoteError as error:
         arrival.reject(error, own.room)
         return arrival.events
-    _dispatch(arrival, own.room, payload, now)
+    _dispatch(arrival, own.room, payload, now, contact=own.room is None)
+    _try_waiting(arrival)
     return arrival.events
 
 
-def _dispatch(arrival: Arrival, room: bytes | None, payload: bytes, since: int) -> None:
+def _dispatch(
+    arrival: Arrival, room: bytes | None, payload: bytes, since: int, *, contact: bool
+) -> None:
     """Hand a payload to what reads its type; invitations come to the contact mailbox only.
 
     Messages and commits may also come to the contact mailbox, while their sender knows no other.
-    `since` is when the payload first came.
+    `since` is when the payload first came, `contact` whether it came to the contact mailbox.
     """
     try:
         match peek_type(payload):
@@ -117,9 +121,9 @@ def _dispatch(arrival: Arrival, room: bytes | None, payload: bytes, since: int) 
             case COMMIT_COPY.type:
                 room = room or SealedCommit.parse(COMMIT_COPY.parse(payload)[0]).room
                 _commit(arrival, _room(arrival, room), payload)
-            case INVITATION.type if room is None:
+            case INVITATION.type if contact:
                 _invitation(arrival, payload)
-            case OPENING.type if room is None:
+            case OPENING.type if contact:
                 invitation, message = OPENING.parse(payload)
                 joined = _invitation(arrival, invitation)
                 if joined is not None:
@@ -128,7 +132,7 @@ def _dispatch(arrival: Arrival, room: bytes | None, payload: bytes, since: int) 
                 kind_of(decode(payload, limit=MAX_ENVELOPE))  # what is not an object says so
                 raise RemoteError(Reason.WRONG_TYPE, "not something this mailbox takes")
     except HeldError as error:
-        _hold(arrival, room, payload, since, error)
+        _hold(arrival, room, payload, since, error, contact=contact)
     except RemoteError as error:
         arrival.reject(error, room)
 
@@ -189,7 +193,7 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
             engine.put_meta(tx, room.id, news)
     engine.save_room(tx, room)
     if room.transcript != before:
-        _try_waiting(arrival, room)
+        arrival.moved_on.append(room.id)
 
 
 def _member(room: Room, before: Roster, member: bytes) -> Member:
@@ -217,7 +221,7 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
     if room.first_refresh_due:
         actions.commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
-    _try_waiting(arrival, room)
+    arrival.moved_on.append(room.id)
 
 
 def _changed(
@@ -272,12 +276,12 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
         if replaced is not None:
             old_room, new_room = (arrival.faces.conversation(key) for key in replaced)
             arrival.events.append(RoomReplaced(old_room, new_room))
-        _try_waiting(arrival, room)
+        arrival.moved_on.append(room.id)
         return room  # a 1:1 room is answered by a person, not by a device
     if room.first_refresh_due:
         actions.commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
-    _try_waiting(arrival, room)
+    arrival.moved_on.append(room.id)
     return room
 
 
@@ -285,50 +289,55 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
 
 
 def _hold(
-    arrival: Arrival, room: bytes | None, payload: bytes, since: int, error: HeldError
+    arrival: Arrival,
+    room: bytes | None,
+    payload: bytes,
+    since: int,
+    error: HeldError,
+    *,
+    contact: bool,
 ) -> None:
-    """Keep what may become valid, at most `MAX_WAITING` and `MAX_WAITING_BYTES` a room; the rest is
-    refused.
+    """Keep what may become valid; what finds no place is refused.
 
-    All rooms that this device is not in share one such place.
+    There is a place for each room's mailbox and one for the contact mailbox, each for at most
+    `MAX_WAITING` payloads and `MAX_WAITING_BYTES`: who knows no more than a card fills only that.
     """
     tx = arrival.tx
-    known = room is not None and room in arrival.engine.rooms
-    prefix = b"waiting/" + (room if room is not None and known else _NO_ROOM)
+    prefix = b"waiting/" + (_CONTACT if contact or room is None else room)
     waiting = [len(record) for _, record in tx.scan(prefix)]
     if len(waiting) >= MAX_WAITING or sum(waiting) + len(payload) > MAX_WAITING_BYTES:
         arrival.reject(RemoteError(Reason.QUEUE_FULL, f"too much is waiting: {error}"), room)
         return
     name = prefix + H(b"waiting", payload)[:16]
     if tx.get(name) is None:
-        tx.put(name, encode([since, room, payload]))
+        tx.put(name, encode([since, room, payload, contact]))
 
 
-def _try_waiting(arrival: Arrival, room: Room) -> None:
-    """Try again what waited for this room, and what came before this device was in it."""
+def _try_waiting(arrival: Arrival) -> None:
+    """Try again what waited for the rooms that have moved on, until nothing more fits."""
     tx = arrival.tx
-    waiting = [*tx.scan(b"waiting/" + room.id), *tx.scan(b"waiting/" + _NO_ROOM)]
-    for name, record in waiting:
-        if tx.get(name) is None:
-            continue  # taken meanwhile: what came before it let it fit
-        since, key, payload = decode(record, limit=1 << 22)
-        if key == room.id:
-            tx.delete(name)
-            _dispatch(arrival, key, payload, since)
+    while arrival.moved_on:
+        room = arrival.moved_on.pop()
+        for name, record in [*tx.scan(b"waiting/" + room), *tx.scan(b"waiting/" + _CONTACT)]:
+            since, key, payload, contact = decode(record, limit=1 << 22)
+            if key == room and tx.get(name) is not None:
+                tx.delete(name)
+                _dispatch(arrival, key, payload, since, contact=contact)
 
 
 def retry_waiting(
     engine: Engine, tx: Transaction, faces: Faces, now: int, oldest: int
 ) -> list[Event]:
     """Try again all that waits, as the clock has moved on; drop what came before `oldest`."""
-    arrival = Arrival(engine, tx, faces, now, [])
+    arrival = Arrival(engine, tx, faces, now)
     for name, record in list(tx.scan(b"waiting/")):
-        since, room, payload = decode(record, limit=1 << 22)
+        since, room, payload, contact = decode(record, limit=1 << 22)
         if tx.get(name) is None:
             continue  # taken meanwhile by another's success
         tx.delete(name)
         if since >= oldest:
-            _dispatch(arrival, room, payload, since)
+            _dispatch(arrival, room, payload, since, contact=contact)
+            _try_waiting(arrival)
     return arrival.events
 
 

@@ -27,11 +27,14 @@ class Evaporation:
     lifetime: int = MAX_LIFETIME
 
     def check(self) -> None:
-        """Raise `RemoteError` (bad-policy): no lifetime, or either time over the limit."""
-        if not 0 < self.lifetime <= MAX_LIFETIME:
-            raise RemoteError(Reason.BAD_POLICY, f"lifetime of {self.lifetime} s")
-        if self.after_view is not None and not 0 <= self.after_view <= MAX_LIFETIME:
-            raise RemoteError(Reason.BAD_POLICY, f"after_view of {self.after_view} s")
+        """Raise `RemoteError` (bad-policy): no lifetime, over the limit, not whole seconds."""
+        lifetime, after_view = self.lifetime, self.after_view
+        if type(lifetime) is not int or not 0 < lifetime <= MAX_LIFETIME:
+            raise RemoteError(Reason.BAD_POLICY, "lifetime out of range")
+        if after_view is not None and (
+            type(after_view) is not int or not 0 <= after_view <= MAX_LIFETIME
+        ):
+            raise RemoteError(Reason.BAD_POLICY, "after_view out of range")
 
     def strictest(self, other: Evaporation) -> Evaporation:
         """The stricter of both in each respect (REQ-EVAP-02)."""
@@ -63,12 +66,14 @@ class Said:
         """The content's bytes. Raise `LocalError` (too-large, bad-policy, bad-input)."""
         if isinstance(self.body, str):
             utf8(self.body, MAX_BODY)
+        elif type(self.body) is not bytes:
+            raise LocalError(Reason.BAD_INPUT, "a message is str or bytes")
         elif len(self.body) > MAX_BODY:
             raise LocalError(Reason.TOO_LARGE, f"{len(self.body)} bytes, {MAX_BODY} allowed")
         check_time(self.sent)
         with local_fault():
             self.evaporation.check()
-        if self.quote is not None and len(self.quote) != 16:
+        if self.quote is not None and (type(self.quote) is not bytes or len(self.quote) != 16):
             raise LocalError(Reason.BAD_INPUT, "a message id has 16 bytes")
         form = TEXT if isinstance(self.body, str) else DATA
         evaporation = self.evaporation

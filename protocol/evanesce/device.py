@@ -35,6 +35,10 @@ __all__ = ["Device"]
 TICK = 60  # seconds between two looks at what time asks for
 CLAIMS = 32  # key packages asked for before the card's own is used
 PATIENCE = 1  # seconds that a call waits for the transport, once what it did has been stored
+STALE = 8  # batches without anything new before the next is waited for
+TAKEN = 4_096  # deliveries remembered, to know one that comes again
+# What a transport may raise: it is tried again later. Anything else is a fault in the transport.
+TRANSPORT_FAULTS = (RemoteError, OSError, EOFError, ValueError)
 RETRY = 5  # seconds before a transport that failed is tried again
 
 Result = TypeVar("Result")
@@ -56,6 +60,8 @@ class Device:
         self._random = random
         self._engine_: Engine | None = None
         self._open = False
+        self._taken: dict[bytes, None] = {}  # the last deliveries, by id: one may come again
+        self._drained: set[bytes] = set()  # mailboxes to close
         self._opened: set[bytes] = set()  # mailboxes the transport has made in this session
         self._lock = asyncio.Lock()
         self._sending = asyncio.Lock()
@@ -86,6 +92,8 @@ class Device:
 
     async def __aenter__(self) -> Self:
         self._open = True
+        self._opened.clear()
+        self._events = asyncio.Queue()
         try:
             async with self._lock:
                 self._transact(lambda tx, now: None)
@@ -335,7 +343,9 @@ class Device:
         try:
             yield body
         finally:
-            closed = await self._keep(lambda tx, now: self._engine.inbox.close(tx, message))
+            closed = False
+            if self._open:  # else what has been viewed is erased when the device is opened again
+                closed = await self._keep(lambda tx, now: self._engine.inbox.close(tx, message))
             if closed:
                 self._events.put_nowait(MessageEvaporated(message))
             self._look.set()
@@ -390,19 +400,32 @@ class Device:
     async def _flush(self) -> None:
         """Make new mailboxes, publish new packages, send what waits. A failure is tried again."""
         async with self._sending:
-            try:
-                await self._flush_once()
-            except (RemoteError, StorageError, OSError):
-                return  # it all stays queued, under the same ids; the tick loop comes back to it
+            for part in (self._open_mailboxes, self._send_waiting, self._publish,
+                         self._close_mailboxes):  # fmt: skip
+                if self._open:
+                    with contextlib.suppress(*TRANSPORT_FAULTS, StorageError):
+                        await part()  # what fails stays to be done; the tick loop comes back to it
 
-    async def _flush_once(self) -> None:
-        engine = self._engine
-        for address, own in list(engine.mailboxes.items()):
+    async def _open_mailboxes(self) -> None:
+        for address, own in list(self._engine.mailboxes.items()):
             if address not in self._opened:
-                await self._transport.open_mailbox(own.keys.reader())
-                self._opened.add(address)
-                self._mailboxes_changed.set()
-        await self._publish(engine)
+                with contextlib.suppress(*TRANSPORT_FAULTS):
+                    await self._transport.open_mailbox(own.keys.reader())
+                    self._opened.add(address)
+                    self._mailboxes_changed.set()
+
+    async def _close_mailboxes(self) -> None:
+        for address in list(self._drained):
+            own = self._engine.mailboxes.get(address)
+            if own is not None:
+                await self._transport.close_mailbox(own.keys.reader())
+                await self._keep(lambda tx, now: self._engine.drop_mailbox(tx, address))  # noqa: B023
+            self._opened.discard(address)
+            self._drained.discard(address)
+            self._mailboxes_changed.set()
+
+    async def _send_waiting(self) -> None:
+        engine = self._engine
         with self._store.transaction() as tx:
             waiting = engine.outbox.queued(tx)
         if not waiting:
@@ -414,8 +437,9 @@ class Device:
         for reason, room in failed:
             self._events.put_nowait(DeliveryFailed(reason, room))
 
-    async def _publish(self, engine: Engine) -> None:
-        """Give new one-time packages to the directory, if the transport has one."""
+    async def _publish(self) -> None:
+        """Give new packages to the directory, if the transport has one."""
+        engine = self._engine
         if not isinstance(self._transport, KeyDirectory):
             return
         waiting = [key for key, shelved in engine.packages.items() if not shelved.published]
@@ -432,6 +456,7 @@ class Device:
 
     async def _receive_loop(self) -> None:
         """Take what arrives, store it, and only then ack it."""
+        stale = 0
         while True:
             self._mailboxes_changed.clear()
             readers = [own.keys.reader() for address, own in self._engine.mailboxes.items()
@@ -443,23 +468,32 @@ class Device:
                 if not receive.done():
                     continue
                 deliveries = receive.result()
-            except (RemoteError, OSError):
-                await self._clock.sleep(RETRY)
+            except TRANSPORT_FAULTS as error:
+                if isinstance(error, RemoteError) and error.reason is Reason.UNKNOWN_MAILBOX:
+                    self._opened.clear()  # the relay has forgotten: make them again
+                    self._outgoing.set()
+                await self._clock.wait_until(self._clock.now() + RETRY)
                 continue
             finally:
                 receive.cancel()
                 changed.cancel()
-            acked = [await self._take(delivery) for delivery in deliveries]
+            fresh = [await self._take(delivery) for delivery in deliveries]
             self._outgoing.set()
-            if not all(acked):
-                await self._clock.sleep(RETRY)  # what was not acked would come again at once
+            stale = 0 if any(fresh) else stale + 1
+            if stale > STALE:  # nothing new, and the same would come at once
+                stale = 0
+                await self._clock.wait_until(self._clock.now() + RETRY)
             self._look.set()
 
     async def _take(self, delivery: Delivery) -> bool:
         """Process one delivery, and let the transport forget it once the store has it.
 
-        Return whether the store and the transport took note.
+        Return whether it was new, and the store and the transport took note.
         """
+        if delivery.id in self._taken:
+            with contextlib.suppress(*TRANSPORT_FAULTS):
+                await self._transport.ack([delivery.id])
+            return False
         async with self._lock:
             try:
                 events = self._transact(
@@ -469,9 +503,12 @@ class Device:
                 self._tell([StoreFailed(error.reason, error.detail)])
                 return False
         self._tell(events)
+        self._taken[delivery.id] = None
+        if len(self._taken) > TAKEN:
+            del self._taken[next(iter(self._taken))]
         try:
             await self._transport.ack([delivery.id])
-        except (RemoteError, OSError):
+        except TRANSPORT_FAULTS:
             return False  # it comes again, and is then known
         return True
 
@@ -493,20 +530,8 @@ class Device:
                 lambda tx, now: upkeep.maintain(self._engine, tx, self, now, caught_up=caught_up)
             )
         self._tell(events)
-        for address in drained:
-            await self._close_mailbox(address)
+        self._drained.update(drained)
         self._outgoing.set()
-
-    async def _close_mailbox(self, address: bytes) -> None:
-        """Close a mailbox that has been drained; if that fails now, at the next look."""
-        try:
-            await self._transport.close_mailbox(self._engine.mailboxes[address].keys.reader())
-        except (RemoteError, OSError):
-            return
-        async with self._lock:
-            self._transact(lambda tx, now: self._engine.drop_mailbox(tx, address))
-        self._opened.discard(address)
-        self._mailboxes_changed.set()
 
     async def _tick_loop(self) -> None:
         """Maintain every `TICK` seconds, and at the deadline of the next message to evaporate."""
@@ -516,7 +541,7 @@ class Device:
             due = last + TICK
             deadline = self._engine.inbox.next_deadline
             due = due if deadline is None else min(due, deadline)
-            sleep = asyncio.ensure_future(self._clock.sleep(max(0, due - self._clock.now())))
+            sleep = asyncio.ensure_future(self._clock.wait_until(due))
             look = asyncio.ensure_future(self._look.wait())
             try:
                 await asyncio.wait({sleep, look}, return_when=asyncio.FIRST_COMPLETED)
@@ -529,7 +554,7 @@ class Device:
                 await self._maintain(caught_up=self._clock.now() - opened >= TICK)
             except StorageError as error:
                 self._tell([StoreFailed(error.reason, error.detail)])
-                await self._clock.sleep(RETRY)
+                await self._clock.wait_until(self._clock.now() + RETRY)
             last = self._clock.now()
 
     async def _guard(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:

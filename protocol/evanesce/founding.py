@@ -196,14 +196,14 @@ def join_room(
         room_sign=keys.room_sign.reveal(),
         peer_leaf=admission.committer.credential.leaf_key if direct else None,
     )  # fmt: skip
+    for member, _, mailbox in listed:
+        if mailbox is not None and member in admission.roster and member != own:
+            check_dh_key(mailbox[1])
     directory = {
         member: Contact(text, None if mailbox is None else Mailbox(*mailbox))
         for member, text, mailbox in listed
         if member in admission.roster and member != own
     }
-    for contact in directory.values():
-        if contact.mailbox is not None:
-            check_dh_key(contact.mailbox.envelope_key)
     state = RoomState(
         admission.room, keys.package.suite, own, epoch.prefix, {}, None, directory, now
     )

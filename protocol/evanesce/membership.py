@@ -63,6 +63,8 @@ class Policy:
     def check(self) -> None:
         """Raise `RemoteError`: bad-policy; wrong-mode for deniable rooms, not in this version."""
         self.evaporation.check()
+        if type(self.members_may_add) is not bool or not isinstance(self.mode, Mode):
+            raise RemoteError(Reason.BAD_POLICY, "not a policy")
         if self.mode is Mode.DENIABLE:
             raise RemoteError(Reason.WRONG_MODE, "deniable rooms are not in this version")
 

@@ -85,7 +85,7 @@ class Outbox:
         failed: list[tuple[Reason, bytes]] = []
         for name, room, item in sent:
             reason = refused.get(item.id)
-            if reason is Reason.MAILBOX_FULL:
+            if reason == Reason.MAILBOX_FULL:  # also as the plain string a relay client may pass on
                 continue
             tx.delete(name)
             if reason is not None:

@@ -65,7 +65,11 @@ class Delivery:
 
 
 class Transport(Protocol):
-    """Moves envelopes between mailboxes. It may duplicate, reorder, delay and drop."""
+    """Moves envelopes between mailboxes. It may duplicate, reorder, delay and drop.
+
+    Any method may raise `RemoteError`, `OSError`, `EOFError` or `ValueError` when it did not work;
+    it is then called again later.
+    """
 
     async def open_mailbox(self, reader: MailboxReader) -> None:
         """Make a mailbox exist; making it twice is fine."""
@@ -76,8 +80,8 @@ class Transport(Protocol):
     async def send(self, batch: Sequence[Outgoing]) -> dict[bytes, Reason]:
         """Put envelopes into mailboxes; return the ids that were refused, with the reason.
 
-        Refusals: unknown-mailbox and not-permitted are final, mailbox-full may pass. Raise
-        `RemoteError` or `OSError` when nothing could be sent: the batch is then sent again.
+        Refusals: unknown-mailbox and not-permitted are final, mailbox-full may pass. When nothing
+        could be sent, raise: the batch is then sent again.
         """
 
     async def receive(self, readers: Sequence[MailboxReader]) -> list[Delivery]:
@@ -109,8 +113,8 @@ class Clock(Protocol):
     def now(self) -> int:
         """The time now."""
 
-    async def sleep(self, seconds: float) -> None:
-        """Return once so many seconds have passed by this clock."""
+    async def wait_until(self, moment: int) -> None:
+        """Return once it is `moment` by this clock, at once if that has passed."""
 
 
 class SystemClock:
@@ -120,9 +124,9 @@ class SystemClock:
         """The time now."""
         return int(time.time())
 
-    async def sleep(self, seconds: float) -> None:
+    async def wait_until(self, moment: int) -> None:
         """Wait."""
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(max(0.0, moment - time.time()))
 
 
 class ManualClock:
@@ -130,7 +134,7 @@ class ManualClock:
 
     def __init__(self, now: int) -> None:
         self._now = now
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+        self._sleepers: list[tuple[int, asyncio.Future[None]]] = []
 
     def now(self) -> int:
         """The time now."""
@@ -144,11 +148,11 @@ class ManualClock:
             if due <= self._now:
                 future.set_result(None)
 
-    async def sleep(self, seconds: float) -> None:
+    async def wait_until(self, moment: int) -> None:
         """Return once the clock has been moved far enough."""
-        if seconds <= 0:
+        if moment <= self._now:
             await asyncio.sleep(0)
             return
         future = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self._now + seconds, future))
+        self._sleepers.append((moment, future))
         await future

@@ -124,6 +124,12 @@ class Room:
         return self._state.removed
 
     @property
+    def has_spoken(self) -> bool:
+        """Whether this device has sent anything in this room."""
+        sending = self._state.sending
+        return self._state.last_spoken is not None or (sending is not None and sending.index > 0)
+
+    @property
     def founded(self) -> int:
         """When the current epoch was opened: for a room just joined, its opener's time."""
         return self._state.epoch.time

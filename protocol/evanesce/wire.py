@@ -61,8 +61,8 @@ def decode(data: bytes, *, limit: int) -> Any:
     _scan(data)
     try:
         return msgpack.unpackb(data, raw=False, use_list=True, strict_map_key=False)
-    except UnicodeDecodeError as error:
-        raise RemoteError(Reason.NON_CANONICAL, "str is not UTF-8") from error
+    except UnicodeDecodeError:  # whose attributes hold the input
+        raise RemoteError(Reason.NON_CANONICAL, "str is not UTF-8") from None
 
 
 def _scan(data: bytes) -> None:
@@ -280,8 +280,8 @@ def utf8(value: str, most: int) -> bytes:
     """The bytes of a caller's text. Raise `LocalError`: bad-input (lone surrogates), too-large."""
     try:
         data = value.encode()
-    except UnicodeEncodeError as error:
-        raise LocalError(Reason.BAD_INPUT, "text is not valid Unicode") from error
+    except UnicodeEncodeError:  # whose attributes hold the text
+        raise LocalError(Reason.BAD_INPUT, "text is not valid Unicode") from None
     if len(data) > most:
         raise LocalError(Reason.TOO_LARGE, f"{len(data)} bytes of text, {most} allowed")
     return data

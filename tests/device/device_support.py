@@ -91,6 +91,8 @@ class Relay(MemoryTransport):
         super().__init__(clock)
         self.activity = 0
         self.down = False
+        self.gate: asyncio.Event | None = None  # while it is closed, `send` does not return
+        self.paused = False  # takes everything, delivers nothing
         self.kept_back: set[bytes] = set()  # envelopes
         self.acked: list[bytes] = []
         self.closed: list[bytes] = []
@@ -112,6 +114,8 @@ class Relay(MemoryTransport):
 
     async def send(self, batch: Sequence[Outgoing]) -> dict[bytes, Reason]:
         self._work()
+        if self.gate is not None:
+            await self.gate.wait()
         return await super().send(batch)
 
     async def receive(self, readers: Sequence[MailboxReader]) -> list[Delivery]:
@@ -120,7 +124,15 @@ class Relay(MemoryTransport):
 
     def _waiting(self, addresses: Sequence[bytes]) -> list[Delivery]:
         found = super()._waiting(addresses)
+        if self.paused:
+            return []
         return [item for item in found if item.envelope not in self.kept_back]
+
+    def keep_back_last(self, address: bytes | None = None) -> None:
+        """Keep back what came last (for one mailbox), and deliver all else again."""
+        last = [seen for seen in self.seen if address in (None, seen.address)][-1]
+        self.kept_back.add(last.envelope)
+        self.paused = False
 
     async def ack(self, ids: Sequence[bytes]) -> None:
         self._work()

@@ -199,6 +199,15 @@ async def test_a_device_that_was_never_opened_refuses_everything(world: World) -
         await device.card()
 
 
+async def test_a_device_that_could_not_be_opened_refuses_everything(world: World) -> None:
+    store = Store({b"device": b"no device"})
+    device = Device.open(store, world.relay, clock=world.clock)
+    with refused(Reason.BAD_STORE, store, error=StorageError):
+        await device.__aenter__()
+    with refused(Reason.CLOSED, store, error=LocalError):
+        await device.card()
+
+
 @pytest.mark.parametrize("record", [b"device", b"wrap", b"mailbox/", b"package/", b"meta/",
                                     b"room/", b"inbox/"])  # fmt: skip
 async def test_a_damaged_store_is_refused_as_such(
@@ -350,9 +359,12 @@ async def test_two_who_begin_at_once_end_up_in_one_room(seed: int) -> None:
     hers = await mina.device.direct(await junho.device.card())
     his = await junho.device.direct(await mina.device.card())
     assert hers != his
+    world.relay.paused = True
     for n in range(3):
         await hers.send(f"from Mina {n}")
         await his.send(f"from Junho {n}")
+    world.relay.paused = False
+    await world.relay.let_go()
     assert sorted(map(str, await junho.heard())) == [f"from Mina {n}" for n in range(3)]
     assert sorted(map(str, await mina.heard())) == [f"from Junho {n}" for n in range(3)]
     serving = await mina.device.direct(await junho.device.card())
@@ -377,8 +389,9 @@ async def test_two_rooms_begun_at_once_converge_though_an_answer_comes_first(
         if hi.id < (hers if hi is his else his).id:
             first, second, serving, lost = other, one, hi, hers if hi is his else his
     # `first` began the room that serves; `second` the other one, whose first word is kept back.
+    world.relay.paused = True
     await second.room(lost).send("in the room that does not serve")
-    world.relay.kept_back |= {item.envelope for item in world.relay.holdings()}
+    world.relay.keep_back_last()
     await first.room(serving).send("in the room that serves")
     assert await second.heard() == ["in the room that serves"]
     await second.room(serving).send("an answer")
@@ -1240,6 +1253,64 @@ async def test_a_relay_that_is_down_when_a_device_is_opened_delays_it_only(
     room = await mina.device.direct(card)
     await room.send("hello")
     assert await junho.heard() == ["hello"]
+
+
+async def test_requests_made_at_once_are_all_done_once(
+    world: World, mina: Actor, junho: Actor, sora: Actor
+) -> None:
+    room = await world.group(mina, junho, sora)
+    people = (mina, junho, sora)
+    await asyncio.gather(
+        *(actor.room(room).send(f"{actor.name} {n}") for n in range(20) for actor in people)
+    )
+    for actor in people:
+        others = [other.name for other in people if other is not actor]
+        expected = [f"{name} {n}" for name in others for n in range(20)]
+        assert sorted(map(str, await actor.heard())) == sorted(expected)
+        assert not actor.told(MessagesMissing)
+        assert not actor.told(Rejected)
+    check_sealed_once(*people)
+
+
+async def test_two_requests_for_one_peer_at_once_begin_one_room(
+    world: World, mina: Actor, junho: Actor
+) -> None:
+    card = await junho.device.card()
+    one, two = await asyncio.gather(mina.device.direct(card), mina.device.direct(card))
+    assert one == two
+    assert len(mina.device.rooms) == 1
+
+
+async def test_a_request_that_is_cancelled_while_the_relay_is_slow_is_still_done_once(
+    world: World, mina: Actor, junho: Actor
+) -> None:
+    room = await world.direct(mina, junho)
+    world.relay.gate = gate = asyncio.Event()
+    sending = asyncio.ensure_future(room.send("cancelled, but stored"))
+    await world.settle()
+    sending.cancel()
+    await asyncio.wait([sending])
+    gate.set()
+    await room.send("the next")
+    assert await junho.heard() == ["cancelled, but stored", "the next"]
+
+
+async def test_a_relay_that_does_not_answer_keeps_nobody_from_reading(
+    world: World, mina: Actor, junho: Actor
+) -> None:
+    room = await world.direct(mina, junho)
+    await room.send("readable")
+    await world.settle()
+    (event,) = junho.arrived()
+    world.relay.gate = asyncio.Event()
+    sending = asyncio.ensure_future(junho.room(room).send("stuck"))
+    await world.settle()
+    reading = asyncio.ensure_future(junho.view(event.message))
+    await world.settle()
+    assert reading.done(), "reading waits for the relay"
+    assert reading.result() == "readable"
+    world.relay.gate.set()
+    await sending
 
 
 async def test_a_full_mailbox_delays_what_it_cannot_take(

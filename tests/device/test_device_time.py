@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from evanesce import (
@@ -125,6 +127,23 @@ async def test_a_message_viewed_just_before_its_end_still_ends_then(
     await junho.view(junho.device.message(message))
     await world.advance(1)
     assert message not in records(junho)
+
+
+async def test_a_message_evaporates_while_the_relay_does_not_answer(
+    world: World, junho: Actor, talk: Conversation
+) -> None:
+    """No connection that hangs may keep a message alive."""
+    first = await send(world, talk, lifetime=100)
+    second = await send(world, talk, lifetime=200)
+    world.relay.gate = asyncio.Event()
+    sending = asyncio.ensure_future(junho.room(talk).send("stuck"))
+    await world.settle()
+    await world.advance(100)
+    assert first not in records(junho)
+    await world.advance(100)
+    assert second not in records(junho)
+    world.relay.gate.set()
+    await sending
 
 
 async def test_messages_evaporate_each_at_its_own_time(
@@ -465,10 +484,9 @@ async def test_a_retired_mailbox_is_still_read(
     room = await world.group(mina, junho, sora)
     await world.check_talk(room, mina, junho, sora)
     old = mina.mailbox(room).address
+    world.relay.paused = True
     await junho.room(room).send("sent to the old mailbox")
-    late = [item for item in world.relay.holdings() if item.address == old]
-    assert len(late) == 1
-    world.relay.kept_back.add(late[0].envelope)
+    world.relay.keep_back_last(old)
     await world.settle()
     await room.remove(mina.person(room, sora))
     await world.settle()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
 from evanesce.chain import message_keys, step
+from evanesce.commit import direct_commit
 from evanesce.content import Announcement, Evaporation, Leave, Said
+from evanesce.epoch import EpochKeys, epoch_secret, seal_slot, transcript_hash
 from evanesce.errors import HeldError, LocalError, Reason, RemoteError
 from evanesce.formats import HEADER, MESSAGE, TEXT
 from evanesce.limits import (
@@ -22,7 +25,7 @@ from evanesce.limits import (
     REFRESH_MESSAGES,
     SKIPPED_LIFETIME,
 )
-from evanesce.membership import Mode, Policy
+from evanesce.membership import Mode, Policy, context_hash, make_entry
 from evanesce.message import (
     Header,
     ParsedMessage,
@@ -37,6 +40,7 @@ from evanesce.room import Room
 from evanesce.speech import Sent
 from tests.room.room_support import (
     NOW,
+    Person,
     Stream,
     World,
     refused,
@@ -1055,3 +1059,106 @@ def test_reading_reveals_nothing_of_earlier_messages() -> None:
                             mode, world.member("ann").credential.room_sign_key,
                         )  # fmt: skip
                     assert caught.value.reason in {Reason.BAD_COMMITMENT, Reason.BAD_SIGNATURE}
+
+
+# --- answers of a malicious peer -----------------------------------------------------------------
+
+
+def forged_answer(
+    world: World, who: str, *, leaf_key: bytes | None = None, entry: bytes | None = None
+) -> bytes:
+    """The answer of someone who puts what it likes into the turn; all else is made to fit."""
+    state, stream = state_of(world[who]), Stream("forged answer")
+    parent = state.epoch
+    (peer,) = (m for m in parent.roster if m.id != state.own)
+    own_leaf = dh_keypair(stream)[1] if leaf_key is None else leaf_key
+    ephemeral, ephemeral_key = dh_keypair(stream)
+    commit = direct_commit(state.id, parent.number, parent.transcript, state.own, own_leaf,
+                           ephemeral_key, entry)  # fmt: skip
+    r = stream(32)
+    assert parent.peer_leaf is not None
+    slot = seal_slot(r, ephemeral, commit, ephemeral_key, peer.id, parent.peer_leaf)
+    roster = parent.roster
+    if entry is not None:
+        credential = replace(roster[state.own].credential, signed=entry, contact=None)
+        roster = roster.change(state.own, credential=credential)
+    keys = EpochKeys.derive(
+        epoch_secret(parent.inits[state.own].reveal(), r, commit), commit, roster.members
+    )
+    transcript = transcript_hash(parent.transcript, commit, keys.confirmation)
+    context = context_hash(state.suite, state.id, parent.policy, roster.encode(), transcript)
+    _, message_key = step(keys.chains[state.own].reveal())
+    header = Header(state.id, transcript[:8], state.own, 0, bytes(16), state.last_spoken,
+                    turn=TurnFields(own_leaf, ephemeral_key, slot, entry))  # fmt: skip
+    return seal_message(header, context, message_key, said("forged").encode(), bytes(16),
+                        None).message  # fmt: skip
+
+
+def own_entry(world: World, who: str, leaf_key: bytes, **changes: Any) -> bytes:
+    """A member entry as it belongs into a first answer, or with one thing wrong."""
+    fields = {
+        "owner": world.people[who].keys, "room": world[who].id, "member": world[who].own_id,
+        "leaf_key": leaf_key, "room_key": sign_keypair(Stream("room"))[1], "version": 1, **changes,
+    }  # fmt: skip
+    return make_entry(**fields).signed
+
+
+LEAF: Final = dh_keypair(Stream("a leaf"))[1]
+OTHER_LEAF: Final = dh_keypair(Stream("another leaf"))[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"version": 0}, Reason.BAD_ENTRY),
+        ({"version": 2}, Reason.BAD_ENTRY),
+        ({"leaf_key": OTHER_LEAF}, Reason.BAD_ENTRY),
+        ({"room": b"x" * 32}, Reason.BAD_ENTRY),
+        ({"member": b"x" * 32}, Reason.BAD_ENTRY),
+        ({"owner": Person("someone else").keys}, Reason.BAD_ENTRY),
+        ({"room_key": b"\x01" + bytes(31)}, Reason.BAD_KEY),
+    ],
+    ids=["good", "same version", "skips one", "leaf", "room", "member", "owner", "room key"],
+)
+def test_a_first_answer_carries_the_answerers_own_entry(
+    changes: dict[str, Any], reason: Reason | None
+) -> None:
+    world = pair(Mode.DIRECT)
+    entry = own_entry(world, "bob", **{"leaf_key": LEAF, **changes})
+    message = forged_answer(world, "bob", leaf_key=LEAF, entry=entry)
+    if reason is None:
+        assert world["ann"].receive(message, NOW).content == said("forged")
+        return
+    with refused(reason, world["ann"]):
+        world["ann"].receive(message, NOW)
+    assert world.body("ann", world.send("bob", "honest")) == "honest"
+
+
+def test_a_first_answer_with_a_key_package_for_an_entry_is_refused() -> None:
+    world = pair(Mode.DIRECT)
+    package = world.people["bob"].package().package
+    message = forged_answer(world, "bob", leaf_key=package.leaf_key, entry=package.signed)
+    with refused(Reason.BAD_ENTRY, world["ann"]):
+        world["ann"].receive(message, NOW)
+
+
+def test_a_first_answer_without_an_entry_and_a_later_one_with_it_are_refused() -> None:
+    world = pair(Mode.DIRECT)
+    with refused(Reason.BAD_ENTRY, world["ann"]):
+        world["ann"].receive(forged_answer(world, "bob"), NOW)
+    world.receive("ann", world.send("bob"))
+    entry = own_entry(world, "ann", LEAF)
+    with refused(Reason.BAD_ENTRY, world["bob"]):
+        world["bob"].receive(forged_answer(world, "ann", leaf_key=LEAF, entry=entry), NOW)
+    assert world["bob"].receive(forged_answer(world, "ann"), NOW).content == said("forged")
+
+
+@pytest.mark.parametrize("key", [bytes(32), b"\x01" + bytes(31), b"\xff" * 32])
+def test_an_answer_with_a_leaf_key_that_no_secret_can_be_sealed_to_is_refused(key: bytes) -> None:
+    """Were it taken, the next answer could not be sealed, or would be sealed for everyone."""
+    world = pair(Mode.DIRECT)
+    world.receive("ann", world.send("bob"))
+    with refused(Reason.BAD_KEY, world["bob"]):
+        world["bob"].receive(forged_answer(world, "ann", leaf_key=key), NOW)
+    assert world.body("bob", world.send("ann", "honest")) == "honest"

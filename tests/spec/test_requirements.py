@@ -259,7 +259,7 @@ EXPECTED: dict[str, tuple[int, ...]] = {
     "25": (limits.SIGNED_PREKEY_ROTATION,),
     "26": (limits.SIGNED_PREKEY_GRACE,),
     "27": (limits.MAX_LIFETIME,),
-    "28": (limits.MAX_WAITING, limits.RETENTION),
+    "28": (limits.MAX_WAITING, limits.MAX_WAITING_BYTES, limits.RETENTION),
     "29": (limits.MAILBOX_ENVELOPES,),
     "30": (limits.RETENTION,),
     "31": (limits.MAILBOX_DRAIN_MIN, limits.MAILBOX_DRAIN_MAX),
