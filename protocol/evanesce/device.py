@@ -21,8 +21,9 @@ from .conversation import Conversation
 from .courier import RETRY, Courier
 from .engine import Engine
 from .errors import LocalError, Reason, StorageError
-from .events import Event, MessageEvaporated, MessageHandle, Person, StoreFailed
+from .events import Event, MessageArrived, MessageEvaporated, MessageHandle, Person, StoreFailed
 from .identity import Identity
+from .inbox import Kept
 from .keypackage import Card
 from .membership import Mode, Policy, Role
 from .operations import Operation
@@ -174,11 +175,7 @@ class Device:
     def people(self, room: bytes) -> tuple[Person, ...]:
         """The members of a room."""
         found = self.room(room)
-        mine = {found.own_id: self.name}
-        return tuple(
-            Person(mine.get(m.id, arrivals.person(found, m).name), m.id, m.identity, m.role)
-            for m in found.roster
-        )
+        return tuple(arrivals.person(found, member) for member in found.roster)
 
     async def card(self, *, one_time: bool = False) -> Card:
         """A card to hand around. With `one_time`, for one named peer: it admits with full secrecy.
@@ -313,14 +310,31 @@ class Device:
         """The handle on a kept message, by its id."""
         return MessageHandle(message, self._view)
 
-    async def inbox(self, room: Conversation | None = None) -> list[MessageHandle]:
-        """The messages that have not evaporated, oldest first: after a restart, or for a list."""
+    async def inbox(self, room: Conversation | None = None) -> list[MessageArrived]:
+        """The messages that have not evaporated, as they came: after a restart, or for a list.
 
-        def look(tx: Transaction, now: int) -> list[MessageHandle]:
-            kept = self.engine.inbox.all(tx, now)
-            return [self.message(k.id) for k in kept if room is None or k.room == room.id]
+        One's own are among them, until their time is over.
+        """
+
+        def look(tx: Transaction, now: int) -> list[MessageArrived]:
+            return [
+                self._as_arrived(kept)
+                for kept in self.engine.inbox.all(tx, now)
+                if room is None or kept.room == room.id
+            ]
 
         return await self.keep(look)
+
+    def _as_arrived(self, kept: Kept) -> MessageArrived:
+        """A kept message as it was told when it came."""
+        room = self.room(kept.room)
+        member = room.known_member(kept.sender)
+        if member is None:  # long removed, from a room that has had many commits since
+            sender = Person(kept.sender[:4].hex(), kept.sender, Identity(b"", b""), Role.MEMBER)
+        else:
+            sender = arrivals.person(room, member)
+        return MessageArrived(self.conversation(kept.room), sender, self.message(kept.id),
+                              kept.sent, kept.quote)  # fmt: skip
 
     @asynccontextmanager
     async def _view(self, message: bytes) -> AsyncIterator[str | bytes]:

@@ -106,6 +106,13 @@ class Room:
         """The members of the current epoch."""
         return self._state.epoch.roster
 
+    def known_member(self, member: bytes) -> Member | None:
+        """A member of this or an earlier epoch that is still kept."""
+        for epoch in reversed(self._state.epochs.values()):
+            if member in epoch.roster:
+                return epoch.roster[member]
+        return None
+
     @property
     def directory(self) -> Mapping[bytes, Contact]:
         """What members have announced of themselves: names and mailboxes."""

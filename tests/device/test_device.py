@@ -900,11 +900,12 @@ async def test_a_message_is_listed_until_it_evaporates(
         await target.send(text, after_view=0)
     await world.settle()
     in_group = await junho.device.inbox(junho.room(group))
-    assert [await junho.view(message) for message in in_group] == ["to all"]
+    assert [await junho.view(kept.message) for kept in in_group] == ["to all"]
+    assert [(kept.room.id, kept.sender.name) for kept in in_group] == [(group.id, "Mina")]
     assert await junho.device.inbox(junho.room(group)) == []
     listed = await junho.device.inbox(junho.room(room))
-    bodies = {await junho.view(message) for message in listed}
-    assert bodies == {"hello", "good day", "direct"}, "one's own words are there too"
+    bodies = {(kept.sender.name, await junho.view(kept.message)) for kept in listed}
+    assert bodies == {("Mina", "hello"), ("Junho", "good day"), ("Mina", "direct")}
 
 
 async def test_messages_of_one_second_are_listed_as_they_came(
@@ -918,7 +919,7 @@ async def test_messages_of_one_second_are_listed_as_they_came(
     await world.settle()
     await junho.restart()
     listed = await junho.device.inbox(junho.room(room))
-    assert [await junho.view(message) for message in listed] == said
+    assert [await junho.view(kept.message) for kept in listed] == said
 
 
 async def test_a_message_viewed_twice_at_once_is_shown_twice_and_evaporates_once(
@@ -1429,7 +1430,7 @@ async def test_messages_that_were_not_viewed_are_in_the_inbox_after_a_restart(
     await junho.restart()
     listed = await junho.device.inbox(junho.room(room))
     new = {event.message.id for event in junho.arrived()}
-    unread = [message for message in listed if message.id in new]
+    unread = [kept.message for kept in listed if kept.message.id in new]
     assert [await junho.view(message) for message in unread] == ["0", "1", "2"]
     await junho.restart()
     assert len(await junho.device.inbox()) == len(listed) - 3

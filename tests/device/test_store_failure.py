@@ -177,7 +177,7 @@ class Play:
         listed = await self.do(actor, lambda device: device.inbox())
         bodies: list[Any] = []
         for message in listed:
-            bodies.append(await self.do(actor, lambda _, seen=message: actor.view(seen)))  # type: ignore[misc]
+            bodies.append(await self.do(actor, lambda _, seen=message: actor.view(seen.message)))  # type: ignore[misc]
         assert sorted(bodies) == expected, actor.name
         assert len(actor.device.rooms) == rooms, f"{actor.name} is in too many rooms, or too few"
         told = [event.message.id for event in actor.told(MessageArrived)]
