@@ -20,10 +20,11 @@ ROOT = Path(__file__).parents[2]
 CHAPTERS = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "spec").glob("*.md"))}
 CONSTANTS = CHAPTERS["02-constants.md"]
 LIMITS = CHAPTERS["15-limits.md"]
+PACKAGE = Path(errors.__file__).parent  # as it is installed
 SOURCES = {
-    path.relative_to(ROOT): path.read_text("utf-8")
-    for folder in ("protocol", "tests", "spec")
-    for path in sorted((ROOT / folder).rglob("*.py"))
+    Path(name) / path.relative_to(folder): path.read_text("utf-8")
+    for name, folder in (("evanesce", PACKAGE), ("tests", ROOT / "tests"), ("spec", ROOT / "spec"))
+    for path in sorted(folder.rglob("*.py"))
     if path != Path(__file__)
 }
 
@@ -124,7 +125,7 @@ def package_labels() -> dict[str, set[str]]:
     }  # fmt: skip
     found: dict[str, set[str]] = {"KDF": set(), "H": set(), "sign": set()}
     for path, text in SOURCES.items():
-        if path.parts[0] != "protocol":
+        if path.parts[0] != "evanesce":
             continue
         tree = ast.parse(text)
         named = {
