@@ -10,6 +10,7 @@ import hmac
 from typing import Any, Callable, NamedTuple, Sequence, Union  # noqa: UP035  nothing else imported
 
 from nacl import bindings as sodium
+from nacl.exceptions import CryptoError
 
 Value = Union[int, bytes, str, bool, None, Sequence["Value"]]
 Random = Callable[[int], bytes]
@@ -484,7 +485,7 @@ def decrypt(key: bytes, ciphertext: bytes) -> bytes:
     fail_if(len(ciphertext) < 16, "bad-ciphertext")  # step 1
     try:
         return sodium.crypto_aead_chacha20poly1305_ietf_decrypt(ciphertext, None, bytes(12), key)
-    except Exception:
+    except CryptoError:
         raise Refused("bad-ciphertext") from None  # step 2
 
 

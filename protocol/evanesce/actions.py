@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .content import Said
-from .engine import Engine, OwnMailbox, RoomMeta
+from .engine import Engine
 from .errors import LocalError, Reason, RemoteError
 from .founding import Invited
 from .group import CommitMade
+from .holdings import OwnMailbox, RoomMeta
 from .identity import Identity
 from .keypackage import Card, KeyPackage
 from .mailbox import MailboxKeys

@@ -12,7 +12,7 @@ from typing import Protocol
 from . import actions
 from .content import Announcement, Leave, Said
 from .conversation import Conversation
-from .engine import Engine, OwnMailbox, RoomMeta
+from .engine import Engine
 from .envelope import open_envelope
 from .epoch import SealedCommit
 from .errors import HeldError, Reason, RemoteError
@@ -30,6 +30,7 @@ from .events import (
 )
 from .formats import COMMIT_COPY, INVITATION, MESSAGE, OPENING
 from .group import CommitApplied
+from .holdings import OwnMailbox, RoomMeta
 from .inbox import Kept
 from .invitation import Invitation
 from .limits import (

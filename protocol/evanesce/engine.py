@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from .content import Announcement, Content, Evaporation, Said
 from .errors import LocalError, Reason, RemoteError, StorageError
 from .formats import OPENING
+from .holdings import OwnMailbox, RoomMeta, Shelved
 from .identity import Identity, IdentityKeys
 from .inbox import Inbox, Kept
 from .keypackage import KeyPackage, KeyPackageKeys
 from .limits import MAX_NAME, ONE_TIME_PREKEYS
-from .mailbox import Mailbox, MailboxKeys
+from .mailbox import MailboxKeys
 from .membership import Member
 from .outbox import Outbox
 from .ports import Transaction
@@ -27,80 +28,10 @@ from .speech import Sent
 from .state import Contact
 from .wire import decode, encode, utf8
 
-__all__ = ["Engine", "OwnMailbox", "RoomMeta", "Shelved"]
+__all__ = ["Engine"]
 
 ONE_TIME_STOCK = 8  # one-time packages kept at the directory
 _FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class OwnMailbox:
-    """A mailbox of this device: the contact mailbox (room None), or one room's."""
-
-    keys: MailboxKeys
-    room: bytes | None
-    retired: int | None = None  # when a newer one was announced
-    unheard: tuple[bytes, ...] = ()  # members that have not spoken since
-
-    def dump(self) -> bytes:
-        """Serialise."""
-        return encode([self.keys.dump(), self.room, self.retired, self.unheard])
-
-    @classmethod
-    def load(cls, data: bytes) -> OwnMailbox:
-        """Undo `dump`."""
-        keys, room, retired, unheard = decode(data, limit=1 << 20)
-        return cls(MailboxKeys.load(keys), room, retired, tuple(unheard))
-
-
-@dataclass(frozen=True, slots=True)
-class Shelved:
-    """A key package of this device, private keys included."""
-
-    keys: KeyPackageKeys
-    created: int
-    published: bool
-    retired: int | None = None  # when a newer last-resort package took its place
-    personal: bool = False  # made for one card, not for the directory
-
-    def dump(self) -> bytes:
-        """Serialise."""
-        return encode([self.keys.dump(), self.created, self.published, self.retired,
-                       self.personal])  # fmt: skip
-
-    @classmethod
-    def load(cls, data: bytes) -> Shelved:
-        """Undo `dump`."""
-        keys, created, published, retired, personal = decode(data, limit=8_192)
-        return cls(KeyPackageKeys.load(keys), created, published, retired, personal)
-
-
-@dataclass(frozen=True, slots=True)
-class RoomMeta:
-    """What a device keeps about a room beside its state."""
-
-    mailbox: bytes  # address of one's own current mailbox in it
-    announced: bool
-    contact: Mailbox | None = None  # direct rooms: where the peer is reached before it announces
-    invitation: bytes | None = None  # direct rooms: sent again with each message until answered
-    retired: int | None = None  # replaced by another 1:1 room with the same peer
-    reminded: bool = False  # "refresh due" has been told
-    peer_sent: int = 0  # direct rooms: when, by its own clock, the peer last wrote
-
-    def dump(self) -> bytes:
-        """Serialise."""
-        contact = None if self.contact is None else self.contact.value()
-        return encode([self.mailbox, self.announced, contact, self.invitation, self.retired,
-                       self.reminded, self.peer_sent])  # fmt: skip
-
-    @classmethod
-    def load(cls, data: bytes) -> RoomMeta:
-        """Undo `dump`."""
-        mailbox, announced, contact, invitation, retired, reminded, peer_sent = decode(
-            data, limit=1 << 16
-        )
-        return cls(mailbox, announced, None if contact is None else Mailbox(*contact), invitation,
-                   retired, reminded, peer_sent)  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -27,10 +27,10 @@ from evanesce import (
     Policy,
     Reason,
 )
-from evanesce.engine import OwnMailbox
 from evanesce.envelope import open_envelope, seal_envelope
 from evanesce.errors import StorageError
 from evanesce.formats import COMMIT_COPY, MESSAGE, OPENING
+from evanesce.holdings import OwnMailbox
 from evanesce.mailbox import Mailbox, MailboxReader
 from evanesce.message import ParsedMessage
 from evanesce.ports import Delivery, ManualClock, Outgoing, Transport

@@ -17,7 +17,8 @@ from evanesce import (
     RoomChanged,
     RoomJoined,
 )
-from evanesce.engine import ONE_TIME_STOCK, Shelved
+from evanesce.engine import ONE_TIME_STOCK
+from evanesce.holdings import Shelved
 from evanesce.keypackage import KeyPackage
 from evanesce.limits import (
     DAY,

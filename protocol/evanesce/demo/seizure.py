@@ -16,7 +16,6 @@ from typing import Any
 from ..chain import message_keys, step
 from ..commit import Commit, Genesis, SignedCommit, direct_commit
 from ..content import Said, parse_content
-from ..engine import OwnMailbox, Shelved
 from ..envelope import open_envelope
 from ..epoch import (
     NO_TRANSCRIPT,
@@ -29,6 +28,7 @@ from ..epoch import (
 )
 from ..errors import EvanesceError, RemoteError
 from ..formats import COMMIT_COPY, GENESIS, INVITATION, MESSAGE, OPENING, WELCOME
+from ..holdings import OwnMailbox, Shelved
 from ..identity import IdentityKeys
 from ..inbox import Kept
 from ..invitation import Invitation, open_invitation
