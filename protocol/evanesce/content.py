@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import LocalError, Reason, RemoteError, local_fault
+from .errors import LocalError, Reason, RemoteError
 from .formats import ANNOUNCEMENT, DATA, LEAVE, TEXT
 from .limits import MAX_BODY, MAX_CONTENT, MAX_LIFETIME, MAX_NAME
 from .mailbox import Mailbox
@@ -71,8 +71,10 @@ class Said:
         elif len(self.body) > MAX_BODY:
             raise LocalError(Reason.TOO_LARGE, f"{len(self.body)} bytes, {MAX_BODY} allowed")
         check_time(self.sent)
-        with local_fault():
+        try:
             self.evaporation.check()
+        except RemoteError as error:
+            raise LocalError(error.reason, error.detail) from error
         if self.quote is not None and (type(self.quote) is not bytes or len(self.quote) != 16):
             raise LocalError(Reason.BAD_INPUT, "a message id has 16 bytes")
         form = TEXT if isinstance(self.body, str) else DATA

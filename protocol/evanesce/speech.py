@@ -64,7 +64,7 @@ def send_message(
         if epoch.opener != state.own:
             epoch, sending = begin_turn(state, owner, now, random)
             opened = True
-    elif epoch.roster.awaits_refresh:
+    elif epoch.awaits_refresh:
         raise LocalError(Reason.REFRESH_AWAITED, "a new member has to refresh first")
     assert sending is not None  # one's own epoch, or a group's
     if direct and sending.index >= MAX_JUMP:
@@ -86,10 +86,8 @@ def send_message(
     state.sending = after
     state.sent_since_refresh += 1
     state.changed.add(b"state")
-    recipients = tuple(member.id for member in epoch.roster if member.id != state.own)
-    return Sent(
-        message_id(sealed.header), sealed.message, recipients, sealed.key, sealed.ciphertext
-    )
+    return Sent(message_id(sealed.header), sealed.message, epoch.others(state.own), sealed.key,
+                sealed.ciphertext)  # fmt: skip
 
 
 def receive_message(state: RoomState, data: bytes, now: int) -> Received:

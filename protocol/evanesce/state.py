@@ -48,6 +48,21 @@ class Epoch:
     peer_leaf: bytes | None = None  # direct rooms: the leaf key the next turn is sealed to
     superseded: int | None = None  # local time at which a later epoch was opened
     next_commit: bytes | None = None  # hash of the commit applied on top
+    _awaits_refresh: bool | None = None  # what the two properties below have found
+    _others: tuple[bytes, ...] | None = None
+
+    @property
+    def awaits_refresh(self) -> bool:
+        """Whether a member has yet to refresh before anybody may speak (REQ-MEM-09)."""
+        if self._awaits_refresh is None:  # a roster never changes within its epoch
+            self._awaits_refresh = self.roster.awaits_refresh
+        return self._awaits_refresh
+
+    def others(self, own: bytes) -> tuple[bytes, ...]:
+        """Everyone in the roster but oneself."""
+        if self._others is None:
+            self._others = tuple(member for member in self.roster.members if member != own)
+        return self._others
 
     @property
     def prefix(self) -> bytes:

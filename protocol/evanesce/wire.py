@@ -177,7 +177,7 @@ def text(most: int) -> Field:
     def check(value: Any) -> Any:
         if type(value) is not str:
             raise _bad("expected str")
-        if len(value) > most or len(value.encode()) > most:
+        if 4 * len(value) > most and len(value.encode()) > most:
             raise RemoteError(Reason.TOO_LARGE, f"more than {most} bytes of text")
         return value
 
