@@ -336,9 +336,11 @@ def retry_waiting(
         if tx.get(name) is None:
             continue  # taken meanwhile by another's success
         tx.delete(name)
-        if since >= oldest:
-            _dispatch(arrival, room, payload, since, contact=contact)
-            _try_waiting(arrival)
+        if since < oldest:
+            arrival.reject(RemoteError(Reason.EXPIRED, "it has waited in vain"), room)
+            continue
+        _dispatch(arrival, room, payload, since, contact=contact)
+        _try_waiting(arrival)
     return arrival.events
 
 

@@ -1681,6 +1681,7 @@ async def test_a_flood_of_messages_of_unknown_epochs_is_bounded(
     assert len(junho.store.named(b"waiting/")) == MAX_WAITING
     await world.advance(60)
     assert not junho.store.named(b"waiting/"), "what waits in vain is forgotten"
+    assert sum(e.reason is Reason.EXPIRED for e in junho.told(Rejected)) == MAX_WAITING
 
 
 async def test_every_copy_on_the_relay_has_one_of_few_sizes_and_looks_different(

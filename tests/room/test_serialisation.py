@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 import pytest
@@ -266,6 +267,11 @@ def busy(mode: Mode) -> Room:
     return world["bob"]
 
 
+@cache
+def busy_records(mode: Mode) -> dict[bytes, bytes]:
+    return busy(mode).records()
+
+
 def unreadable(records: dict[bytes, bytes]) -> bool:
     """Whether they are refused as they should; any other error is a failure."""
     try:
@@ -313,7 +319,7 @@ def test_a_missing_record_is_refused_unless_it_is_a_chains(mode: Mode) -> None:
 def test_a_damaged_record_is_refused_or_read_and_nothing_else(
     mode: Mode, data: st.DataObject
 ) -> None:
-    records = BUSY[mode]
+    records = busy_records(mode)
     name = data.draw(st.sampled_from(sorted(records)))
     changed = bytearray(records[name])
     places = st.lists(st.integers(0, len(changed) - 1), min_size=1, max_size=3, unique=True)
@@ -327,16 +333,13 @@ def test_a_damaged_record_is_refused_or_read_and_nothing_else(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_record_with_one_byte_damaged_is_refused_or_read(mode: Mode) -> None:
-    records = BUSY[mode]
+    records = busy_records(mode)
     for name, data in records.items():
         for place in range(0, len(data), 5 if name.startswith(b"epoch/") else 1):
             changed = bytearray(data)
             changed[place] ^= 1 << place % 8
             unreadable({**records, name: bytes(changed)})
     assert not unreadable(records)
-
-
-BUSY: Final = {mode: busy(mode).records() for mode in MODES}
 
 
 # --- reprs ---------------------------------------------------------------------------------------
