@@ -48,13 +48,14 @@ class Epoch:
     peer_leaf: bytes | None = None  # direct rooms: the leaf key the next turn is sealed to
     superseded: int | None = None  # local time at which a later epoch was opened
     next_commit: bytes | None = None  # hash of the commit applied on top
-    _awaits_refresh: bool | None = None  # what the two properties below have found
-    _others: tuple[bytes, ...] | None = None
+    # What the two methods below have found: a roster never changes within its epoch.
+    _awaits_refresh: bool | None = field(default=None, compare=False, repr=False)
+    _others: tuple[bytes, ...] | None = field(default=None, compare=False, repr=False)
 
     @property
     def awaits_refresh(self) -> bool:
         """Whether a member has yet to refresh before anybody may speak (REQ-MEM-09)."""
-        if self._awaits_refresh is None:  # a roster never changes within its epoch
+        if self._awaits_refresh is None:
             self._awaits_refresh = self.roster.awaits_refresh
         return self._awaits_refresh
 
