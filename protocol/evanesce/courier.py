@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from . import arrivals
 from .engine import Engine
 from .errors import Reason, RemoteError, StorageError
-from .events import DeliveryFailed, Event, StoreFailed
+from .events import DeliveryFailed, Event
 from .keypackage import Card, KeyPackage
 from .ports import Clock, Delivery, KeyDirectory, Store, Transaction, Transport
 
@@ -187,19 +187,16 @@ class Courier:
     async def _take(self, delivery: Delivery) -> bool:
         """Process one delivery, and let the transport forget it once the store has it.
 
-        Return whether it was new, and the store and the transport took note.
+        Return whether it was new, and the transport took note. A store that fails ends the loop;
+        the device begins it again, and what was not acked comes again.
         """
         if delivery.id in self._taken:
             with contextlib.suppress(*TRANSPORT_FAULTS):
                 await self._transport.ack([delivery.id])
             return False
-        try:
-            events = await self._desk.keep(
-                lambda tx, now: arrivals.arrive(self._desk.engine, tx, self._desk, delivery, now)
-            )
-        except StorageError as error:
-            self._desk.tell([StoreFailed(error.reason, error.detail)])
-            return False
+        events = await self._desk.keep(
+            lambda tx, now: arrivals.arrive(self._desk.engine, tx, self._desk, delivery, now)
+        )
         self._desk.tell(events)
         self._taken[delivery.id] = None
         if len(self._taken) > TAKEN:
