@@ -904,14 +904,15 @@ class SealedMessage(NamedTuple):
     """A message, and what it was made of."""
 
     message: bytes
+    id: bytes
     header: bytes
     key: bytes
     com: bytes
 
 
-def message_id(header: bytes) -> bytes:
+def message_id(header: bytes, body: bytes) -> bytes:
     """REQ-MSG-02."""
-    return H(b"message id", header)[:16]
+    return H(b"message id", header, H(b"ciphertext", body))[:16]
 
 
 def head_size(n: int) -> int:
@@ -950,7 +951,8 @@ def seal_message(
     authenticator = com  # 5
     if room_seed is not None:
         authenticator = sign(room_seed, b"message", head, com, H(b"ciphertext", ciphertext))
-    return SealedMessage(build("message", head, ciphertext, authenticator), head, key, com)
+    message = build("message", head, ciphertext, authenticator)
+    return SealedMessage(message, message_id(head, ciphertext), head, key, com)
 
 
 def open_message(

@@ -78,6 +78,7 @@ class SealedMessage:
     """A message ready to send, and what its sender keeps of it."""
 
     message: bytes
+    id: bytes
     header: bytes
     key: bytes  # the AEAD key: all it takes to open the ciphertext again
     ciphertext: bytes
@@ -88,12 +89,21 @@ class OpenedMessage:
     """A message that passed every check of its sender and key."""
 
     content: bytes
+    id: bytes
     key: bytes  # as in `SealedMessage`
 
 
-def message_id(header: bytes) -> bytes:
+def _body_hash(ciphertext: bytes) -> bytes:
+    return H(b"ciphertext", ciphertext)
+
+
+def _id(header: bytes, body_hash: bytes) -> bytes:
+    return H(b"message id", header, body_hash)[:16]
+
+
+def message_id(header: bytes, ciphertext: bytes) -> bytes:
     """The 16 bytes by which a message is quoted or recalled (REQ-MSG-02)."""
-    return H(b"message id", header)[:16]
+    return _id(header, _body_hash(ciphertext))
 
 
 def _header_hash(header: bytes, context: bytes) -> bytes:
@@ -137,12 +147,13 @@ def seal_message(
     head = HEADER.build(*header[:4], salt, *header[5:])
     key, com = message_keys(message_key, _header_hash(head, context))
     ciphertext = encrypt(key, padded)
+    body_hash = _body_hash(ciphertext)
     if room_sign_private is None:
         authenticator = com
     else:
-        authenticator = sign(room_sign_private, _LABEL, head, com, H(b"ciphertext", ciphertext))
+        authenticator = sign(room_sign_private, _LABEL, head, com, body_hash)
     message = MESSAGE.build(head, ciphertext, authenticator)
-    return SealedMessage(message, head, key, ciphertext)
+    return SealedMessage(message, _id(head, body_hash), head, key, ciphertext)
 
 
 def open_message(
@@ -154,8 +165,9 @@ def open_message(
     bad-form (authenticator of another mode), bad-commitment or bad-signature, bad-ciphertext,
     bad-padding, in this order.
     """
-    key, com = message_keys(message_key, _header_hash(message.header_bytes, context))
-    authenticator = message.authenticator
+    header, authenticator = message.header_bytes, message.authenticator
+    key, com = message_keys(message_key, _header_hash(header, context))
+    body_hash = _body_hash(message.ciphertext)
     if mode is Mode.DIRECT:
         if len(authenticator) != _COMMITMENT_BYTES:
             raise RemoteError(Reason.BAD_FORM, "authenticator of another mode")
@@ -164,9 +176,9 @@ def open_message(
     else:
         if len(authenticator) != SIGNATURE_BYTES:
             raise RemoteError(Reason.BAD_FORM, "authenticator of another mode")
-        verify(room_sign_key, authenticator, _LABEL, message.header_bytes, com,
-               H(b"ciphertext", message.ciphertext))  # fmt: skip
-    return OpenedMessage(unpad(decrypt(key, message.ciphertext)), key)
+        verify(room_sign_key, authenticator, _LABEL, header, com, body_hash)
+    content = unpad(decrypt(key, message.ciphertext))
+    return OpenedMessage(content, _id(header, body_hash), key)
 
 
 def reopen(key: bytes, ciphertext: bytes) -> bytes:

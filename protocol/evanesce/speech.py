@@ -11,7 +11,7 @@ from .errors import HeldError, LocalError, Reason, RemoteError
 from .identity import IdentityKeys
 from .limits import MAX_JUMP, MAX_SKIPPED_ROOM
 from .membership import Mode
-from .message import Header, ParsedMessage, message_id, open_message, seal_message
+from .message import Header, ParsedMessage, open_message, seal_message
 from .primitives import Random
 from .state import Epoch, RoomState
 from .turn import accept_turn, begin_turn
@@ -86,8 +86,9 @@ def send_message(
     state.sending = after
     state.sent_since_refresh += 1
     state.changed.add(b"state")
-    return Sent(message_id(sealed.header), sealed.message, epoch.others(state.own), sealed.key,
-                sealed.ciphertext)  # fmt: skip
+    return Sent(
+        sealed.id, sealed.message, epoch.others(state.own), sealed.key, sealed.ciphertext
+    )
 
 
 def receive_message(state: RoomState, data: bytes, now: int) -> Received:
@@ -147,7 +148,7 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
     if isinstance(content, Said):
         evaporation = content.evaporation.strictest(evaporation)
     return Received(
-        message_id(message.header_bytes), state.id, sender.id, epoch.number, header.number, content,
+        opened.id, state.id, sender.id, epoch.number, header.number, content,
         evaporation, opened.key, message.ciphertext, missing, lost, evicted,
     )  # fmt: skip
 

@@ -157,7 +157,7 @@ BOX = ref.MailboxKeys(b"\x07" * 32, b"\x08" * 32, b"\x09" * 16)
         ("05", CREATOR),
         ("05", ENTRY),
         ("05", HEADER),
-        ("05", ref.message_id(HEADER)),
+        ("05", ref.message_id(HEADER, bytes(17))),
         ("06", ref.fingerprint(ANN.public)),
         ("06", ref.fingerprint(BOB.public)),
         ("08", CHAIN_KEY),
@@ -516,7 +516,7 @@ def test_turns_of_a_direct_room(turns: list[int], text: str) -> None:
                 assert accepted == epoch
             received = listener.room.receive(sent.message, NOW)
             assert received.content == content
-            assert received.id == ref.message_id(sealed.header)
+            assert received.id == sealed.id
         spoken[n % 2] = epoch.prefix, count
         for place in places:
             place.epoch = epoch

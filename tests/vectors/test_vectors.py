@@ -437,7 +437,7 @@ def _seal_message(i: Json) -> Json:
     private = None if i["room_seed"] is None else signing(i["room_seed"])[0]
     keys = un(i["context"]), un(i["message_key"]), un(i["content"]), un(i["fresh"])
     made = message.seal_message(header_of(untagged(i["header"])), *keys, private)
-    return {"message": made.message.hex(), "id": message.message_id(made.header).hex(),
+    return {"message": made.message.hex(), "id": made.id.hex(),
             "key": made.key.hex()}  # fmt: skip
 
 
@@ -451,7 +451,7 @@ def _open_message(i: Json) -> Json:
 
 @adapter("message id")
 def _message_id(i: Json) -> Json:
-    return {"id": message.message_id(un(i["header"])).hex()}
+    return {"id": message.message_id(un(i["header"]), un(i["body"])).hex()}
 
 
 @adapter("ciphertext size")

@@ -167,7 +167,7 @@ class Seizure:
 
     def _message(self, data: bytes) -> None:
         message = ParsedMessage.parse(data)
-        self.messages[message_id(message.header_bytes)] = message
+        self.messages[message_id(message.header_bytes, message.ciphertext)] = message
         if message.header.turn is not None:
             self._turns.append(message)
 
