@@ -24,6 +24,16 @@ class Refused(Exception):  # noqa: N818  the word of the specification
         self.reason = reason
 
 
+TRACE: list[tuple[str, Any]] | None = None  # where the intermediate values of a vector go
+
+
+def note(name: str, value: Any) -> Any:
+    """Let a test vector have this value, which the text calls `name`."""
+    if TRACE is not None:
+        TRACE.append((name, value))
+    return value
+
+
 def fail_if(condition: bool, reason: str) -> None:
     """Fail if `condition` → `reason` (1.4)."""
     if condition:

@@ -68,23 +68,45 @@ def untagged(value: Any) -> Any:
     return [untagged(item) for item in value] if isinstance(value, list) else value
 
 
+def traced(value: Any) -> Any:
+    """An intermediate value as JSON: bytes as hexadecimal, whatever else as it is."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return [traced(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def case(  # a case is computed from its inputs, and must come out as it was meant
-    name: str, spec: str, comment: str, op: str, inputs: Json, reason: str | None = None
+    name: str,
+    spec: str,
+    comment: str,
+    op: str,
+    inputs: Json,
+    reason: str | None = None,
+    *,
+    parent: str | None = None,
+    mutation: str | None = None,
+    features: str = "",
 ) -> Json:
     out, got = None, None
+    ref.TRACE = []
     try:
         out = OPERATIONS[op](inputs)
     except ref.Refused as refused:
         got = refused.reason
+    trace, ref.TRACE = ref.TRACE, None
     if got != reason:
         MISTAKES.append(f"{name}: meant {reason}, got {got}")
     return {
         "id": name,
         "spec": [f"REQ-{part}" for part in spec.split()],
+        "features": features.split(),
         "comment": comment,
         "op": op,
+        "parent": parent,
+        "mutation": mutation,
         "in": inputs,
         "out": out,
+        "trace": [[word, traced(value)] for word, value in trace],
         "result": "valid" if got is None else "invalid",
         "reason": got,
     }
