@@ -20,6 +20,7 @@ from .errors import LocalError, Reason, RemoteError
 from .wire import Value, encode
 
 KEY_BYTES: Final = 32
+MAX_KDF_OUTPUT: Final = 64  # bytes that BLAKE2b gives at most
 SIGNATURE_BYTES: Final = 64
 _SIGN_KEY_BYTES: Final = 64  # seed ‖ public key, as libsodium keeps it
 TAG_BYTES: Final = 16

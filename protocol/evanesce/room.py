@@ -21,7 +21,7 @@ from .limits import REFRESH_AFTER, REFRESH_MESSAGES
 from .mailbox import Mailbox
 from .membership import Member, Mode, Policy, Roster
 from .operations import Operation, check_leave_request, leave_request
-from .primitives import KDF, H, Random
+from .primitives import KDF, MAX_KDF_OUTPUT, H, Random
 from .speech import Received, Sent, receive_message, send_message
 from .state import Contact, RoomState
 from .turn import peer_of
@@ -178,7 +178,12 @@ class Room:
         return bool(waiting) and waiting[0] == self.own_id
 
     def export(self, label: bytes, size: int = 32) -> bytes:
-        """A secret of the current epoch for the application's own use, bound to `label`."""
+        """A secret of the current epoch for the application's own use, bound to `label`.
+
+        Raise `LocalError`: bad-input (`size` is not 1 to 64 bytes), room-closed (REQ-EPOCH-17).
+        """
+        if not 1 <= size <= MAX_KDF_OUTPUT:
+            raise LocalError(Reason.BAD_INPUT, "a size is 1 to 64 bytes")
         self._state.require_active()
         exporter = self._state.epoch.exporter
         if exporter is None:

@@ -258,6 +258,10 @@ def test_the_keys_that_a_commit_consumes_are_gone(operations: str | tuple[()]) -
         assert parent[name].exporter is None
         assert world[name].export(b"x") != export[name]
     assert len({world[name].export(b"x") for name in KEPT}) == 1
+    for size in (0, 65, -1):
+        with pytest.raises(LocalError) as caught:
+            world[KEPT[0]].export(b"x", size)
+        assert caught.value.reason == "bad-input"
 
 
 # --- locking out ---------------------------------------------------------------------------------
