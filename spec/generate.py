@@ -1,6 +1,6 @@
 """Writes the test vectors from `reference.py`, and from nothing else.
 
-    python spec/generate.py            writes vectors/v1/*.json
+    python spec/generate.py            writes vectors/v1: cases, schemas, manifest, SHA256SUMS
     python spec/generate.py --check    compares instead, and exits with 1 if a byte differs
 
 `--vectors DIR` names another folder than `vectors/` beside `spec/`. All that a case has of
@@ -9,8 +9,10 @@ randomness comes from a SHAKE-256 stream over its id, so that no case changes an
 
 import argparse
 import hashlib
+import itertools
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,38 +21,58 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from spec.cases import (
     chain,
+    committing,
     decode,
     envelope,
     epoch,
     evaporation,
+    founding,
     identity,
     invitation,
     kdf,
     keypackage,
     keys,
+    limits,
+    membership,
     message,
+    refusing,
+    rights,
     room,
+    session,
+    turns,
 )
-from spec.cases.common import MISTAKES, Json
+from spec.cases.common import MISTAKES, Json, parent_mistakes
+from spec.cases.schema import file_schema, manifest_schema
 
-SPEC_VERSION = "1.0-draft.1"
+SPEC_VERSION, VECTORS_VERSION = "1.0-draft.1", "1.0.0-draft.1"
+
+
+def after(*parts: Callable[[], Iterator[Json]]) -> Callable[[], Iterator[Json]]:
+    """The cases of one file that several modules make, one after another."""
+    return lambda: itertools.chain.from_iterable(part() for part in parts)
+
 
 FILES: dict[str, Callable[[], Iterator[Json]]] = {
     "kdf.json": kdf.kdf_cases,
     "hash.json": kdf.hash_cases,
     "aead.json": kdf.aead_cases,
-    "decode.json": decode.decode_cases,
+    "decode.json": after(decode.decode_cases, limits.limit_cases),
     "dh.json": keys.dh_cases,
     "ed25519.json": keys.ed25519_cases,
     "identity.json": identity.identity_cases,
     "chain.json": chain.chain_cases,
+    "membership.json": after(membership.membership_cases, rights.rights_cases),
     "epoch.json": epoch.epoch_cases,
     "envelope.json": envelope.envelope_cases,
     "message.json": message.message_cases,
     "keypackage.json": keypackage.keypackage_cases,
     "invitation.json": invitation.invitation_cases,
     "evaporation.json": evaporation.evaporation_cases,
-    "room.json": room.room_cases,
+    "room.json": after(
+        room.room_cases, founding.founding_cases, committing.committing_cases,
+        refusing.refused_commits, refusing.insider_cases, turns.turn_cases,
+    ),
+    "session.json": session.session_cases,
 }
 
 
@@ -58,25 +80,41 @@ def to_bytes(value: Any) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=True) + "\n").encode()
 
 
+def schema_of(name: str) -> str:
+    return f"schema/{name.removesuffix('.json')}.schema.json"
+
+
 def generate() -> dict[str, bytes]:
-    """Every file by its name, the manifest last."""
+    """Every file of v1 by its path, the sums last."""
     made: dict[str, bytes] = {}
     listed: dict[str, Json] = {}
+    every: list[Json] = []
     MISTAKES.clear()
     for name, cases_of in FILES.items():
         cases = list(cases_of())
-        ids = [each["id"] for each in cases]
-        if len(set(ids)) != len(ids):
-            raise SystemExit(f"{name}: an id twice: {next(i for i in ids if ids.count(i) > 1)}")
+        every += cases
         made[name] = to_bytes({"suite": 1, "file": name, "cases": cases})
+        made[schema_of(name)] = to_bytes(file_schema(name, {each["op"] for each in cases}))
+        invalid = sum(each["result"] == "invalid" for each in cases)
         listed[name] = {
             "sha256": hashlib.sha256(made[name]).hexdigest(),
             "bytes": len(made[name]),
+            "schema": schema_of(name),
             "cases": len(cases),
+            "valid": len(cases) - invalid,
+            "invalid": invalid,
         }
+    ids = Counter(each["id"] for each in every)
+    MISTAKES.extend(f"{name}: an id twice" for name, times in ids.items() if times > 1)
+    MISTAKES.extend(parent_mistakes(every))
     if MISTAKES:
         raise SystemExit("\n".join(MISTAKES))
-    made["manifest.json"] = to_bytes({"spec": SPEC_VERSION, "files": listed})
+    made["manifest.json"] = to_bytes({
+        "spec": SPEC_VERSION, "vectors": VECTORS_VERSION, "suite": 1, "license": "CC0-1.0",
+        "files": listed})  # fmt: skip
+    made[schema_of("manifest.json")] = to_bytes(manifest_schema())
+    sums = (f"{hashlib.sha256(made[path]).hexdigest()}  {path}\n" for path in sorted(made))
+    made["SHA256SUMS"] = "".join(sums).encode()
     return made
 
 
@@ -89,13 +127,14 @@ def main(arguments: list[str]) -> int:
     folder = options.vectors / "v1"
     made = generate()
     if options.check:
-        there = {path.name for path in folder.glob("*.json")}
+        found = (path for path in folder.rglob("*") if path.is_file())
+        there = {path.relative_to(folder).as_posix() for path in found}
         faults = sorted(there ^ made.keys())
         faults += [n for n in made if n in there and (folder / n).read_bytes() != made[n]]
         for name in faults:
             print(f"differs: {name}")
         return 1 if faults else 0
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "schema").mkdir(parents=True, exist_ok=True)
     for name, data in made.items():
         (folder / name).write_bytes(data)
     for name, about in json.loads(made["manifest.json"])["files"].items():

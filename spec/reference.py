@@ -7,13 +7,14 @@ for anything else. The comments name the requirements that a line transcribes.
 
 import hashlib
 import hmac
-from typing import Any, Callable, NamedTuple, Sequence, Union  # noqa: UP035  nothing else imported
+from typing import Any, Callable, NamedTuple, Sequence, TypeVar, Union  # noqa: UP035  nothing else imported
 
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
 
 Value = Union[int, bytes, str, bool, None, Sequence["Value"]]
 Random = Callable[[int], bytes]
+Noted = TypeVar("Noted")
 
 
 class Refused(Exception):  # noqa: N818  the word of the specification
@@ -27,11 +28,21 @@ class Refused(Exception):  # noqa: N818  the word of the specification
 TRACE: list[tuple[str, Any]] | None = None  # where the intermediate values of a vector go
 
 
-def note(name: str, value: Any) -> Any:
+def note(name: str, value: Noted) -> Noted:
     """Let a test vector have this value, which the text calls `name`."""
     if TRACE is not None:
         TRACE.append((name, value))
     return value
+
+
+def unnoted(function: Callable[..., Noted], *given: Any) -> Noted:
+    """What a function returns, without the values on its way: where it is only tried."""
+    global TRACE  # noqa: PLW0603
+    trace, TRACE = TRACE, None
+    try:
+        return function(*given)
+    finally:
+        TRACE = trace
 
 
 def fail_if(condition: bool, reason: str) -> None:
@@ -450,7 +461,8 @@ def sign(seed: bytes, label: bytes, *parts: Value) -> bytes:
     """Ed25519 over `encode(["Evanesce 1", label, *parts])` (REQ-PRIM-07)."""
     fail_if(len(seed) != 32, "bad-input")
     _, private = sodium.crypto_sign_seed_keypair(seed)
-    return sodium.crypto_sign(encode([b"Evanesce 1", label, *parts]), private)[:64]
+    message = note("message", encode([b"Evanesce 1", label, *parts]))
+    return sodium.crypto_sign(message, private)[:64]
 
 
 def verify_bytes(public: bytes, signature: bytes, message: bytes) -> None:
@@ -465,22 +477,27 @@ def verify_bytes(public: bytes, signature: bytes, message: bytes) -> None:
     if r is None or small_order(r):
         raise Refused("bad-signature")
     h = int.from_bytes(hashlib.sha512(r_bytes + public + message).digest(), "little") % L  # step 5
+    note("h", h.to_bytes(32, "little"))
     minus_a = ((P - a[0]) % P, a[1])
     computed = add(multiply(s, BASE), multiply(h, minus_a))
-    fail_if(encode_point(computed) != r_bytes, "bad-signature")  # step 6, REQ-PRIM-10
+    result = note("SB - hA", encode_point(computed))
+    fail_if(result != r_bytes, "bad-signature")  # step 6, REQ-PRIM-10
 
 
 def verify(public: bytes, signature: bytes, label: bytes, *parts: Value) -> None:
     """Check a signature over `encode(["Evanesce 1", label, *parts])` (REQ-PRIM-07)."""
-    verify_bytes(public, signature, encode([b"Evanesce 1", label, *parts]))
+    verify_bytes(public, signature, note("message", encode([b"Evanesce 1", label, *parts])))
 
 
 def check_sign_key(public: bytes) -> None:
     """Of the subgroup of order L, canonical, and not the neutral element (REQ-PRIM-06)."""
     fail_if(len(public) != 32, "bad-key")
     point = decode_point(public)
-    if point is None or point == NEUTRAL or multiply(L, point) != NEUTRAL:
+    if point is None or point == NEUTRAL:
         raise Refused("bad-key")
+    product = multiply(L, point)
+    note("LA", encode_point(product))
+    fail_if(product != NEUTRAL, "bad-key")
 
 
 def encrypt(key: bytes, plaintext: bytes) -> bytes:
@@ -538,7 +555,8 @@ def fingerprint(identity: Identity) -> bytes:
 
 def digits(identity: Identity) -> str:
     """Six groups of five digits (REQ-ID-03)."""
-    wide = KDF(fingerprint(identity), b"safety number", size=48)
+    its_fingerprint = note("fingerprint", fingerprint(identity))
+    wide = note("wide", KDF(its_fingerprint, b"safety number", size=48))
     groups = [int.from_bytes(wide[8 * n : 8 * n + 8], "big") % 100_000 for n in range(6)]
     return " ".join(f"{group:05d}" for group in groups)
 
@@ -603,11 +621,11 @@ def make_key_package(
     signed_prekey = random(32)
     prekeys = [random(32) for _ in range(0 if last_resort else 4)]
     leaf, room_seed = random(32), random(32)
-    body = build(
+    body = note("body", build(
         "key package", 1, *owner.public, dh_public(signed_prekey),
         [dh_public(private) for private in prekeys], dh_public(leaf), sign_public(room_seed),
         contact, expiry, last_resort,
-    )  # fmt: skip
+    ))  # fmt: skip
     signed = build("signed object", body, sign(owner.seed, b"key package", body))
     return KeyPackageKeys(read_key_package(signed), signed_prekey, list(prekeys), leaf, room_seed)
 
@@ -633,11 +651,11 @@ def invitation_key(
     ephemeral_key: bytes,
 ) -> bytes:
     """The key of an invitation (REQ-INV-03, REQ-PRIM-18)."""
-    transcript = H(
+    transcript = note("transcript", H(
         b"invitation transcript", package.suite, *inviter, *package.identity, package.hash,
         package.signed_prekey, index, choose_prekey(package, index), ephemeral_key,
-    )  # fmt: skip
-    return KDF(ZEROS, b"invitation", *secrets, transcript)
+    ))  # fmt: skip
+    return note("key", KDF(ZEROS, b"invitation", *secrets, transcript))
 
 
 def seal_invitation(
@@ -647,12 +665,12 @@ def seal_invitation(
     prekey = choose_prekey(package, index)  # 1
     ephemeral = random(32)  # 2
     secrets = [  # 3
-        DH(own.dh_private, package.signed_prekey),
-        DH(ephemeral, package.identity.dh_key),
-        DH(ephemeral, package.signed_prekey),
+        note("dh1", DH(own.dh_private, package.signed_prekey)),
+        note("dh2", DH(ephemeral, package.identity.dh_key)),
+        note("dh3", DH(ephemeral, package.signed_prekey)),
     ]
     if prekey is not None:
-        secrets.append(DH(ephemeral, prekey))
+        secrets.append(note("dh4", DH(ephemeral, prekey)))
     key = invitation_key(secrets, own.public, package, index, dh_public(ephemeral))  # 4
     sealed = encrypt(key, welcome)
     return build("invitation", package.suite, *own.public, package.hash, index,
@@ -675,12 +693,12 @@ def open_invitation(own: IdentityKeys, keys: KeyPackageKeys, data: bytes) -> byt
     fail_if(inviter == own.public, "wrong-identity")  # 7
     check_identity(inviter)  # 8, 9
     secrets = [  # 10
-        DH(keys.signed_prekey, inviter.dh_key),
-        DH(own.dh_private, ephemeral_key),
-        DH(keys.signed_prekey, ephemeral_key),
+        note("dh1", DH(keys.signed_prekey, inviter.dh_key)),
+        note("dh2", DH(own.dh_private, ephemeral_key)),
+        note("dh3", DH(keys.signed_prekey, ephemeral_key)),
     ]
     if prekey is not None:
-        secrets.append(DH(prekey, ephemeral_key))
+        secrets.append(note("dh4", DH(prekey, ephemeral_key)))
     return decrypt(invitation_key(secrets, inviter, package, index, ephemeral_key), sealed)  # 11
 
 
@@ -702,13 +720,22 @@ def message_key_at(chain_key: bytes, index: int) -> bytes:
 
 def message_salt(message_key: bytes, fresh: bytes, padded: bytes) -> bytes:
     """REQ-CHAIN-02."""
-    return KDF(message_key, b"salt", fresh, padded, size=16)
+    return note("salt", KDF(message_key, b"salt", fresh, padded, size=16))
 
 
 def message_keys(message_key: bytes, header_hash: bytes) -> tuple[bytes, bytes]:
     """AEAD key and com (REQ-CHAIN-03)."""
-    both = KDF(message_key, b"message", header_hash, size=64)
+    both = note("both", KDF(message_key, b"message", header_hash, size=64))
     return both[:32], both[32:]
+
+
+def accumulate(chain_key: bytes, steps: int) -> tuple[bytes, bytes]:
+    """The chain key after so many steps, and one hash of all message keys on the way."""
+    hashed = hashlib.blake2b(digest_size=32)
+    for _ in range(steps):
+        chain_key, message_key = step(chain_key)
+        hashed.update(message_key)
+    return chain_key, hashed.digest()
 
 
 class Chain(NamedTuple):
@@ -799,9 +826,9 @@ def envelope_size(least: int) -> int:
     """*envelope size* (REQ-ENV-05)."""
     if least <= 16_384:  # 1
         return next(size for size in (512, 1_024, 2_048, 4_096, 8_192, 16_384) if size >= least)
-    e = least.bit_length() - 1  # 2
-    s = e.bit_length()
-    step_size = 1 << (e - s)  # 3
+    e = note("e", least.bit_length() - 1)  # 2
+    s = note("s", e.bit_length())
+    step_size = note("step", 1 << (e - s))  # 3
     return -(-least // step_size) * step_size  # 4
 
 
@@ -813,10 +840,10 @@ def capacity(size: int) -> int:
 
 def envelope_key(shared: bytes, mailbox: Mailbox, ephemeral_key: bytes) -> bytes:
     """*key* (12.2)."""
-    transcript = H(
+    transcript = note("transcript", H(
         b"envelope transcript", mailbox.address, mailbox.envelope_key, ephemeral_key
-    )
-    return KDF(ZEROS, b"envelope", shared, transcript)
+    ))  # fmt: skip
+    return note("key", KDF(ZEROS, b"envelope", shared, transcript))
 
 
 def seal_envelope(mailbox: Mailbox, payload: bytes, random: Random) -> bytes:
@@ -825,10 +852,10 @@ def seal_envelope(mailbox: Mailbox, payload: bytes, random: Random) -> bytes:
     size = envelope_size(n + 57)
     if capacity(size) < n:  # 2
         size = envelope_size(n + 59)
-    fail_if(size > ENVELOPE_LIMIT, "too-large")  # 3, REQ-LIMIT-07
+    fail_if(note("size", size) > ENVELOPE_LIMIT, "too-large")  # 3, REQ-LIMIT-07
     ephemeral = random(32)  # 4
-    shared = DH(ephemeral, mailbox.envelope_key)  # 5
-    padded = pad(payload, capacity(size) + 1)  # 6
+    shared = note("shared", DH(ephemeral, mailbox.envelope_key))  # 5
+    padded = note("padded", pad(payload, capacity(size) + 1))  # 6
     key = envelope_key(shared, mailbox, dh_public(ephemeral))
     envelope = build("envelope", dh_public(ephemeral), encrypt(key, padded))  # 7, 9
     assert len(envelope) == size
@@ -839,20 +866,22 @@ def open_envelope(keys: MailboxKeys, data: bytes) -> bytes:
     """*open envelope* (REQ-ENV-04)."""
     ephemeral_key, sealed = parse(data, "envelope")  # 1
     fail_if(envelope_size(len(data)) != len(data), "bad-form")  # 2
-    shared = DH(keys.envelope_private, ephemeral_key)  # 3
+    shared = note("shared", DH(keys.envelope_private, ephemeral_key))  # 3
     padded = decrypt(envelope_key(shared, keys.public, ephemeral_key), sealed)  # 4
-    return unpad(padded)  # 5
+    return unpad(note("padded", padded))  # 5
 
 
 def dispatch_type(payload: bytes, in_contact_mailbox: bool) -> int:
     """Steps 1 and 2 of *dispatch*: the type of a payload (REQ-ENV-07)."""
-    fail_if(len(payload) < 3, "wrong-type")  # 1
-    fail_if(not 0x92 <= payload[0] <= 0x9F, "wrong-type")
-    fail_if(payload[1] != 1 or payload[2] > 0x7F, "wrong-type")
-    kind: int = payload[2]  # 2
-    names = ("invitation", "opening", "message") if in_contact_mailbox else (
-        "message", "commit copy")  # fmt: skip
-    fail_if(kind not in [FORMS[name].type for name in names], "wrong-type")
+    kind = None  # 1
+    if len(payload) >= 3 and 0x92 <= payload[0] <= 0x9F and payload[1] == 1 and payload[2] <= 0x7F:
+        kind = payload[2]
+    taken = ["message", "commit copy"]
+    if in_contact_mailbox:
+        taken += ["invitation", "opening"]
+    if kind is None or kind not in [FORMS[name].type for name in taken]:  # 2
+        begin_parse(payload, ENVELOPE_LIMIT)
+        raise Refused("wrong-type")
     return kind
 
 
@@ -860,7 +889,7 @@ def check_mailbox_proof(
     address: bytes, read_key: bytes, challenge: bytes, proof: bytes
 ) -> None:
     """*check* (REQ-ENV-10)."""
-    fail_if(H(b"mailbox", read_key) != address, "not-permitted")  # 1
+    fail_if(note("address", H(b"mailbox", read_key)) != address, "not-permitted")  # 1
     check_sign_key(read_key)  # 2
     verify(read_key, proof, b"read mailbox", address, challenge)  # 3
 
@@ -888,7 +917,7 @@ def deadline(
     sent: int, received: int, after_view: int | None, lifetime: int, viewed: int | None
 ) -> int:
     """When a message evaporates (REQ-EVAP-03, REQ-EVAP-04)."""
-    end = min(sent, received) + lifetime
+    end = note("end", min(sent, received) + lifetime)
     return end if viewed is None or after_view is None else min(end, viewed + after_view)
 
 
@@ -922,7 +951,7 @@ class SealedMessage(NamedTuple):
 
 def message_id(header: bytes, body: bytes) -> bytes:
     """REQ-MSG-02."""
-    return H(b"message id", header, H(b"ciphertext", body))[:16]
+    return H(b"message id", header, note("ciphertext hash", H(b"ciphertext", body)))[:16]
 
 
 def head_size(n: int) -> int:
@@ -932,14 +961,14 @@ def head_size(n: int) -> int:
 
 def ciphertext_size(h: int, a: int, c: int) -> int:
     """How long the ciphertext of a message is (REQ-MSG-04)."""
-    fixed = 3 + head_size(h) + h + head_size(a) + a  # 1
-    least = c + 17
+    fixed = note("fixed", 3 + head_size(h) + h + head_size(a) + a)  # 1
+    least = note("least", c + 17)
     size = 512  # 2
     while capacity(size) < fixed + head_size(least) + least:
-        size = envelope_size(size + 1)
-    space = capacity(size) - fixed  # 3
+        size = unnoted(envelope_size, size + 1)
+    space = note("space", capacity(note("S", size)) - fixed)  # 3
     n = max(m for m in (space - 2, space - 3, space - 5) if head_size(m) + m <= space)
-    return max(n, least)  # 4
+    return max(note("n", n), least)  # 4
 
 
 def seal_message(
@@ -953,14 +982,16 @@ def seal_message(
     """Seal a content (REQ-MSG-03). `header`: its fields, with any salt; no seed: direct mode."""
     a = 32 if room_seed is None else 64
     size = ciphertext_size(len(build("header", *header)), a, len(content))
-    padded = pad(content, size - 16)  # 1
+    padded = note("padded", pad(content, size - 16))  # 1
     salt = message_salt(message_key, fresh, padded)  # 2
     head = build("header", *header[:4], salt, *header[5:])
-    key, com = message_keys(message_key, H(b"header", head, context))  # 3
+    note("header", head)
+    key, com = message_keys(message_key, note("header hash", H(b"header", head, context)))  # 3
     ciphertext = encrypt(key, padded)  # 4
     authenticator = com  # 5
     if room_seed is not None:
-        authenticator = sign(room_seed, b"message", head, com, H(b"ciphertext", ciphertext))
+        its_hash = note("ciphertext hash", H(b"ciphertext", ciphertext))
+        authenticator = sign(room_seed, b"message", head, com, its_hash)
     message = build("message", head, ciphertext, authenticator)
     return SealedMessage(message, message_id(head, ciphertext), head, key, com)
 
@@ -971,13 +1002,14 @@ def open_message(
     """Step 1 of REQ-MSG-07, then REQ-MSG-05: the content of a message."""
     head, ciphertext, authenticator = parse(data, "message")
     parse(head, "header")
-    key, com = message_keys(message_key, H(b"header", head, context))  # 1
+    key, com = message_keys(message_key, note("header hash", H(b"header", head, context)))  # 1
     fail_if(len(authenticator) != (32 if mode == DIRECT else 64), "bad-form")  # 2
     if mode == DIRECT:  # 3
         fail_if(not hmac.compare_digest(com, authenticator), "bad-commitment")
     else:
-        verify(room_sign_key, authenticator, b"message", head, com, H(b"ciphertext", ciphertext))
-    return unpad(decrypt(key, ciphertext))  # 4, 5
+        its_hash = note("ciphertext hash", H(b"ciphertext", ciphertext))
+        verify(room_sign_key, authenticator, b"message", head, com, its_hash)
+    return unpad(note("padded", decrypt(key, ciphertext)))  # 4, 5
 
 
 # --- Chapter 9: membership -----------------------------------------------------------------------
@@ -1049,12 +1081,12 @@ def check_policy(policy: Policy) -> None:
 
 def creator_id(room: bytes, identity: Identity) -> bytes:
     """REQ-MEM-03."""
-    return H(b"creator", room, *identity)
+    return note("creator id", H(b"creator", room, *identity))
 
 
 def member_id(room: bytes, transcript: bytes, package_hash: bytes, index: int) -> bytes:
     """REQ-MEM-03."""
-    return H(b"member", room, transcript, package_hash, index)
+    return note("member id", H(b"member", room, transcript, package_hash, index))
 
 
 def make_entry(
@@ -1063,6 +1095,7 @@ def make_entry(
     """A signed member entry (REQ-MEM-01)."""
     dh_key = owner.public.dh_key
     body = build("member entry", room, member, dh_key, leaf_key, room_key, version)
+    note("body", body)
     return build("signed object", body, sign(owner.seed, b"member entry", body))
 
 
@@ -1143,7 +1176,7 @@ def check_right(me: Member, operation: list[Any], roster: Roster, policy: Policy
 
 def make_leave_request(owner: IdentityKeys, room: bytes, member: Member) -> bytes:
     """A signed leave request (REQ-MEM-06)."""
-    body = build("leave request", room, member.id, member.admission)
+    body = note("body", build("leave request", room, member.id, member.admission))
     return build("signed object", body, sign(owner.seed, b"leave request", body))
 
 
@@ -1211,6 +1244,7 @@ def apply_operations(
             result = result.replace(result.find(operation[1])._replace(role=operation[2]))
         else:  # 3.5
             fail_if(operation[1][0] != policy[0], "wrong-mode")
+            check_policy(operation[1])
             rules = operation[1]
     fail_if(not result.has(committer.id), "not-entitled")  # 4
     return with_owner(result), rules  # 5
@@ -1221,17 +1255,17 @@ def apply_operations(
 
 def commit_hash(commit: bytes) -> bytes:
     """REQ-EPOCH-01."""
-    return H(b"commit", commit)
+    return note("commit hash", H(b"commit", commit))
 
 
 def transcript_hash(parent: bytes, commit: bytes, confirmation: bytes) -> bytes:
     """REQ-EPOCH-08."""
-    return H(b"transcript", parent, commit, confirmation)
+    return note("transcript hash", H(b"transcript", parent, commit, confirmation))
 
 
 def state_hash(roster: bytes, policy: Policy) -> bytes:
     """REQ-EPOCH-06."""
-    return H(b"state", roster, policy)
+    return note("state hash", H(b"state", note("roster", roster), policy))
 
 
 def context_hash(
@@ -1245,25 +1279,27 @@ def slot_key(
     shared: bytes, commit: bytes, ephemeral_key: bytes, member: bytes, leaf_key: bytes
 ) -> bytes:
     """The key of a slot (REQ-EPOCH-03, REQ-PRIM-18)."""
-    transcript = H(b"slot transcript", commit_hash(commit), ephemeral_key, member, leaf_key)
-    return KDF(ZEROS, b"slot", shared, transcript)
+    its_hash = commit_hash(commit)
+    transcript = H(b"slot transcript", its_hash, ephemeral_key, member, leaf_key)
+    note("transcript", transcript)
+    return note("key", KDF(ZEROS, b"slot", shared, transcript))
 
 
 def seal_slot(r: bytes, ephemeral: bytes, commit: bytes, member: bytes, leaf_key: bytes) -> bytes:
     """REQ-EPOCH-03."""
-    shared = DH(ephemeral, leaf_key)
+    shared = note("shared", DH(ephemeral, leaf_key))
     return encrypt(slot_key(shared, commit, dh_public(ephemeral), member, leaf_key), r)
 
 
 def open_slot(slot: bytes, leaf: bytes, commit: bytes, ephemeral_key: bytes, me: bytes) -> bytes:
     """REQ-EPOCH-04."""
-    shared = DH(leaf, ephemeral_key)
-    return decrypt(slot_key(shared, commit, ephemeral_key, me, dh_public(leaf)), slot)
+    shared = note("shared", DH(leaf, ephemeral_key))
+    return note("r", decrypt(slot_key(shared, commit, ephemeral_key, me, dh_public(leaf)), slot))
 
 
 def epoch_secret(init: bytes, r: bytes, commit: bytes) -> bytes:
     """REQ-EPOCH-05; `init` is 32 zero bytes for a genesis."""
-    return KDF(init, b"epoch", r, commit_hash(commit))
+    return note("epoch secret", KDF(init, b"epoch", r, commit_hash(commit)))
 
 
 class EpochKeys(NamedTuple):
@@ -1278,13 +1314,23 @@ class EpochKeys(NamedTuple):
 
 def key_schedule(secret: bytes, commit: bytes, members: list[bytes]) -> EpochKeys:
     """REQ-EPOCH-07."""
-    return EpochKeys(
-        KDF(KDF(secret, b"confirm"), b"confirmation", commit_hash(commit)),
-        {m: KDF(KDF(secret, b"chains"), b"chain of", m) for m in members},
-        {m: KDF(KDF(secret, b"handshakes"), b"handshake of", m) for m in members},
-        {m: KDF(KDF(secret, b"inits"), b"init of", m) for m in members},
-        KDF(secret, b"exporter"),
+    its_hash = commit_hash(commit)
+    confirm = note("root confirm", KDF(secret, b"confirm"))
+    chains = note("root chains", KDF(secret, b"chains"))
+    handshakes = note("root handshakes", KDF(secret, b"handshakes"))
+    inits = note("root inits", KDF(secret, b"inits"))
+    keys = EpochKeys(
+        note("confirmation", KDF(confirm, b"confirmation", its_hash)),
+        {m: KDF(chains, b"chain of", m) for m in members},
+        {m: KDF(handshakes, b"handshake of", m) for m in members},
+        {m: KDF(inits, b"init of", m) for m in members},
+        note("exporter", KDF(secret, b"exporter")),
     )
+    for m in members[:3]:
+        note("chain", keys.chains[m])
+        note("handshake", keys.handshakes[m])
+        note("init", keys.inits[m])
+    return keys
 
 
 def export(exporter: bytes, label: bytes, size: int) -> bytes:
@@ -1296,15 +1342,16 @@ def seal_commit(
     handshake: bytes, room: bytes, prefix: bytes, me: bytes, signed_commit: bytes, random: Random
 ) -> bytes:
     """REQ-EPOCH-10."""
-    salt = KDF(handshake, b"commit salt", random(16), signed_commit, size=16)
-    key = KDF(handshake, b"seal commit", room, prefix, me, salt)
+    salt = note("salt", KDF(handshake, b"commit salt", random(16), signed_commit, size=16))
+    key = note("key", KDF(handshake, b"seal commit", room, prefix, me, salt))
     return build("sealed commit", room, prefix, me, salt, encrypt(key, signed_commit))
 
 
 def unseal_commit(handshake: bytes, sealed: list[Any]) -> bytes:
     """Undo `seal_commit`: the signed commit in the fields of a sealed one (REQ-EPOCH-10)."""
     room, prefix, committer, salt, ciphertext = sealed
-    return decrypt(KDF(handshake, b"seal commit", room, prefix, committer, salt), ciphertext)
+    key = note("key", KDF(handshake, b"seal commit", room, prefix, committer, salt))
+    return decrypt(key, ciphertext)
 
 
 class Epoch(NamedTuple):
@@ -1371,7 +1418,7 @@ def genesis_roster(
 ) -> Roster:  # fmt: skip
     """Steps 7 to 9 of REQ-EPOCH-12."""
     fail_if(policy[0] == DIRECT and len(packages) != 1, "wrong-mode")  # 7
-    admission = H(b"creator admission", entry)  # 9.1
+    admission = note("admission", H(b"creator admission", entry))  # 9.1
     first = Member(creator_id(room, creator), OWNER, 0, *creator, admission, entry)
     roster = Roster(1, [first])  # 8
     for index, (package, role) in enumerate(packages):  # 9
@@ -1403,10 +1450,10 @@ def found_room(
     packages = [(guest.package, guest.role) for guest in guests]
     rows: list[Value] = [[package.signed, role] for package, role in packages]
     roster = genesis_roster(1, room, time, policy, own.public, entry, packages)
-    genesis = build(
+    genesis = note("genesis", build(
         "genesis", 1, room, time, policy, *own.public, entry, rows,
         state_hash(roster.encode(), policy),
-    )  # fmt: skip
+    ))  # fmt: skip
     secret = epoch_secret(ZEROS, random(32), genesis)  # REQ-EPOCH-02
     keys = key_schedule(secret, genesis, ids_of(roster))
     signature = None
@@ -1547,6 +1594,8 @@ def make_commit(
     """Make a commit (REQ-EPOCH-14). `proofs` is what step 3 gives."""
     fail_if(parent.policy[0] == DIRECT, "wrong-mode")  # 1
     fail_if(not 0 <= time < 1 << 40, "bad-input")
+    fail_if(any(operation[0] == ADD for operation in operations), "bad-input")
+    fail_if(len(operations) + len(guests) > 1_000, "too-large")  # REQ-LIMIT-11
     adds: list[list[Any]] = [[ADD, guest.package.signed, guest.role] for guest in guests]
     operations = [*operations, *adds]  # 2
     embedded: list[list[Any]] = [[0, request] for request in proofs]  # 3
@@ -1560,10 +1609,10 @@ def make_commit(
     entry = make_entry(own, parent.room, me, dh_public(leaf), sign_public(new_seed), version)
     roster = roster.replace(roster.find(me)._replace(signed=entry))  # 6
     ephemeral = random(32)  # 7
-    commit = build(
+    commit = note("commit", build(
         "commit", parent.room, parent.number, parent.transcript, me, time, operations, embedded,
         entry, dh_public(ephemeral), state_hash(roster.encode(), policy),
-    )  # fmt: skip
+    ))  # fmt: skip
     r = random(32)  # 8, REQ-EPOCH-02
     secret = epoch_secret(parent.keys.inits[me], r, commit)
     keys = key_schedule(secret, commit, ids_of(roster))
@@ -1641,18 +1690,21 @@ class Turn(NamedTuple):
     entry: bytes | None
 
 
-def open_turn(
-    parent: Epoch, me: bytes, roster: Roster, turn: Turn, r: bytes
-) -> tuple[Epoch, bytes]:
-    """The epoch that a turn opens, and its direct commit (REQ-DIR-03). `me` is the committer."""
-    commit = build("direct commit", parent.room, parent.number, parent.transcript, me,
-                   turn.leaf_key, turn.ephemeral_key, turn.entry)  # fmt: skip
+def direct_commit(parent: Epoch, me: bytes, turn: Turn) -> bytes:
+    """The direct commit of a turn (REQ-DIR-03). `me` is the committer."""
+    return note("direct commit", build(
+        "direct commit", parent.room, parent.number, parent.transcript, me,
+        turn.leaf_key, turn.ephemeral_key, turn.entry,
+    ))  # fmt: skip
+
+
+def open_turn(parent: Epoch, me: bytes, roster: Roster, commit: bytes, r: bytes) -> Epoch:
+    """The epoch that a direct commit opens. `me` is the committer."""
     secret = epoch_secret(parent.keys.inits[me], r, commit)
     keys = key_schedule(secret, commit, ids_of(roster))
     transcript = transcript_hash(parent.transcript, commit, keys.confirmation)
-    epoch = Epoch(parent.suite, parent.room, parent.number + 1, transcript, roster, parent.policy,
-                  me, keys)  # fmt: skip
-    return epoch, commit
+    return Epoch(parent.suite, parent.room, parent.number + 1, transcript, roster, parent.policy,
+                 me, keys)  # fmt: skip
 
 
 def begin_turn(
@@ -1669,9 +1721,10 @@ def begin_turn(
         roster = roster.replace(roster.find(me)._replace(signed=entry))
     ephemeral = random(32)  # 3
     unsealed = Turn(dh_public(leaf), dh_public(ephemeral), bytes(48), entry)
+    commit = direct_commit(parent, me, unsealed)
     r = random(32)  # 4
-    epoch, commit = open_turn(parent, me, roster, unsealed, r)  # 5
     slot = seal_slot(r, ephemeral, commit, peer, peer_leaf_key)
+    epoch = open_turn(parent, me, roster, commit, r)  # 5
     return epoch, unsealed._replace(slot=slot), leaf
 
 
@@ -1690,8 +1743,363 @@ def accept_turn(
         due = kept_credential(row.signed).version + 1
         fail_if(new.version != due or new.leaf_key != turn.leaf_key, "bad-entry")
         roster = roster.replace(row._replace(signed=turn.entry))
-    _, commit = open_turn(parent, sender, roster, turn, ZEROS)  # 5
+    commit = direct_commit(parent, sender, turn)  # 5
     r = open_slot(turn.slot, leaf, commit, turn.ephemeral_key, me)  # 6
-    epoch, _ = open_turn(parent, sender, roster, turn, r)  # 7
+    epoch = open_turn(parent, sender, roster, commit, r)  # 7
     fail_if(epoch.prefix != prefix, "wrong-transcript")
     return epoch  # 8
+
+
+# --- A room as a device keeps it: chapters 8 to 11, 14 -------------------------------------------
+#
+# A `Room` is a value. What changes it returns another one, what refuses returns none: so refused or
+# held input changes nothing (REQ-WIRE-19). Names, mailboxes and what evaporates are left out.
+
+HELD = ("unknown-epoch", "early-commit")  # 1.5
+GRACE = 259_200  # REQ-LIMIT-14, 20
+MAX_EPOCHS = 256  # REQ-LIMIT-15
+MAX_ROOM_KEYS = 4_000  # REQ-LIMIT-19
+MAX_INDEX = 2**32 - 1  # REQ-LIMIT-21
+ERASED = b""
+
+
+class Kept(NamedTuple):
+    """What a device keeps of an epoch; of `epoch.keys` only what is not erased yet."""
+
+    epoch: Epoch
+    leaf: bytes  # its own private keys in this epoch
+    room_seed: bytes
+    chains: dict[bytes, Chain]  # of the others
+    turn: list[Any] | None  # the turn fields that opened it
+    superseded: int | None
+    applied: bytes | None  # hash of the commit that was made or applied on it
+
+
+class Sending(NamedTuple):
+    """The own chain: the key of the next message, and its index."""
+
+    key: bytes
+    next: int  # *index* in the text
+
+
+class Room(NamedTuple):
+    """What a device keeps of a room."""
+
+    me: bytes
+    epochs: dict[bytes, Kept]  # by prefix, in the order in which they were entered
+    current: bytes  # a prefix
+    sending: Sending | None  # none in a direct epoch that the peer opened
+    last_spoken: list[Any] | None  # before the current epoch (11.6)
+    leaving: dict[bytes, bytes]  # leave requests (9.7), by who asks, in the order they came
+    removed: bool
+    healed: int  # own last commit, last turn of either side, or when it joined (REQ-EPOCH-16)
+    sent: int  # messages since then
+
+    @property
+    def now_in(self) -> Kept:
+        return self.epochs[self.current]
+
+    @property
+    def direct(self) -> bool:
+        mode: int = self.now_in.epoch.policy[0]
+        return mode == DIRECT
+
+
+def keep(
+    epoch: Epoch, me: bytes, leaf: bytes, room_seed: bytes, turn: list[Any] | None = None
+) -> tuple[Kept, Sending | None]:
+    """What a device keeps of an epoch that it enters, and its own chain there (14.1)."""
+    sending: Sending | None = Sending(epoch.keys.chains[me], 0)
+    chains = {m: Chain(key, 0, {}) for m, key in epoch.keys.chains.items() if m != me}
+    keys = epoch.keys._replace(confirmation=ERASED, chains={})
+    if epoch.policy[0] == DIRECT:  # REQ-DEL-04
+        inits = {m: init for m, init in keys.inits.items() if m != epoch.opener}
+        keys, room_seed = keys._replace(handshakes={}, inits=inits), ERASED
+        if epoch.opener == me:
+            chains = {}
+        else:
+            sending, leaf = None, ERASED  # REQ-INV-09
+    return Kept(epoch._replace(keys=keys), leaf, room_seed, chains, turn, None, None), sending
+
+
+def enter(room: Room, new: Kept, sending: Sending | None, now: int) -> Room:
+    """Enter an epoch (REQ-DEL-02)."""
+    old, prefix = room.now_in, new.epoch.prefix
+    last_spoken = room.last_spoken
+    if room.sending is not None and room.sending.next > 0:  # 1
+        last_spoken = [old.epoch.prefix, room.sending.next]
+    keys, leaf = old.epoch.keys, old.leaf
+    inits = {m: init for m, init in keys.inits.items() if m != new.epoch.opener}
+    keys = keys._replace(exporter=ERASED, inits=inits)  # 2
+    if room.direct:  # 3
+        keys, leaf = keys._replace(inits={}, handshakes={}), ERASED
+    old = old._replace(epoch=old.epoch._replace(keys=keys), leaf=leaf, superseded=now)
+    epochs, leaving = {**room.epochs, room.current: old, prefix: new}, dict(room.leaving)
+    for member in ids_of(old.epoch.roster):  # 4
+        if not new.epoch.roster.has(member):
+            leaving.pop(member, None)
+            for each, kept in epochs.items():
+                chains = {m: chain for m, chain in kept.chains.items() if m != member}
+                epochs[each] = kept._replace(chains=chains)
+    while len(epochs) > MAX_EPOCHS:  # 6, REQ-DEL-09
+        del epochs[next(iter(epochs))]
+    return room._replace(epochs=epochs, current=prefix, sending=sending, last_spoken=last_spoken,
+                         leaving=leaving)  # fmt: skip
+
+
+def first_epoch(me: bytes, kept: Kept, sending: Sending | None, now: int) -> Room:
+    """A room that has just been founded or joined."""
+    prefix = kept.epoch.prefix
+    return Room(me, {prefix: kept}, prefix, sending, None, {}, False, now, 0)
+
+
+def found(
+    own: IdentityKeys, policy: Policy, guests: list[Guest], name: str, mailbox: Mailbox, now: int,
+    random: Random,
+) -> tuple[Room, Founded]:  # fmt: skip
+    """Found a room (10.2) and enter it."""
+    made = found_room(own, policy, guests, name, mailbox, now, random)
+    me = made.epoch.opener
+    return first_epoch(me, *keep(made.epoch, me, made.leaf, made.room_seed), now), made
+
+
+def join(own: IdentityKeys, keys: KeyPackageKeys, data: bytes, now: int) -> Room:
+    """Join a room (REQ-INV-06), with the keys of the package (REQ-INV-09)."""
+    epoch, me = join_room(own, keys, data, now)
+    return first_epoch(me, *keep(epoch, me, keys.leaf, keys.room_seed), now)
+
+
+def peer_leaf_key(kept: Kept) -> bytes:
+    """To what an answer is sealed: step 4 of REQ-DIR-02."""
+    if kept.turn is not None:
+        leaf_key: bytes = kept.turn[0]
+        return leaf_key
+    return kept_credential(kept.epoch.roster.find(kept.epoch.opener).signed).leaf_key
+
+
+def send(
+    room: Room, own: IdentityKeys, content: bytes, now: int, random: Random
+) -> tuple[Room, SealedMessage]:
+    """Send a content (REQ-MSG-06)."""
+    fail_if(room.removed, "room-closed")  # 1
+    if room.direct and room.now_in.epoch.opener != room.me:  # 2
+        parent = room.now_in
+        fail_if(room.me not in parent.epoch.keys.inits, "out-of-turn")  # REQ-DIR-02, step 1
+        opened, turn, leaf = begin_turn(parent.epoch, own, room.me, peer_leaf_key(parent), random)
+        room = enter(room, *keep(opened, room.me, leaf, ERASED, list(turn)), now)  # 7
+        room = room._replace(healed=now, sent=0)
+    kept, epoch = room.now_in, room.now_in.epoch
+    waiting = [m for m in epoch.roster.members if kept_credential(m.signed).awaits_refresh]
+    fail_if(not room.direct and len(waiting) > 0, "refresh-awaited")  # 3, REQ-MEM-09
+    assert room.sending is not None  # it is this device's turn, or a group
+    key, index = room.sending
+    fail_if(room.direct and index >= 1_000, "out-of-turn")  # 4, REQ-DIR-06
+    fail_if(index > MAX_INDEX, "chain-exhausted")  # 5
+    next_key, message_key = step(key)
+    header = [epoch.room, epoch.prefix, room.me, index, bytes(16), room.last_spoken, 0, kept.turn]
+    seed = None if room.direct else kept.room_seed
+    sealed = seal_message(header, epoch.context, message_key, content, random(16), seed)  # 6
+    return room._replace(sending=Sending(next_key, index + 1), sent=room.sent + 1), sealed  # 7
+
+
+def with_chain(room: Room, prefix: bytes, member: bytes, chain: Chain) -> Room:
+    """The room with another chain of a member."""
+    kept = room.epochs[prefix]
+    kept = kept._replace(chains={**kept.chains, member: chain})
+    return room._replace(epochs={**room.epochs, prefix: kept})
+
+
+class Received(NamedTuple):
+    """A message that has been accepted, and what the application is told (REQ-MSG-10)."""
+
+    kind: str
+    sender: bytes
+    number: int
+    place: int  # its index
+    id: bytes
+    content: bytes
+    evaporation: tuple[int | None, int]  # after_view, lifetime; of the room where nothing is said
+    missing: int
+    lost: bool
+    evicted: list[tuple[bytes, int]]
+
+
+def receive_message(room: Room, data: bytes, now: int) -> tuple[Room, Received]:
+    """Receive a message (REQ-MSG-07)."""
+    head, body, _ = parse(data, "message")  # 1
+    its_room, prefix, sender, index, _, last_spoken, _, turn = parse(head, "header")
+    current = room.now_in
+    fail_if(its_room != current.epoch.room, "unknown-room")  # 2
+    fail_if(sender == room.me, "own-message")  # 3
+    begun = prefix not in room.epochs
+    if begun:  # 4
+        fail_if(room.removed, "room-closed")
+        fail_if(not room.direct or turn is None, "unknown-epoch")  # held
+        opened = accept_turn(current.epoch, room.me, current.leaf, sender, Turn(*turn), prefix)
+        kept, sending = keep(opened, room.me, ERASED, ERASED, turn)
+    else:
+        kept, sending = room.epochs[prefix], room.sending
+        fail_if(turn != kept.turn, "fork")  # 5, REQ-DIR-05
+    epoch = kept.epoch
+    row = epoch.roster.find(sender)  # 6
+    fail_if(room.direct and sender != epoch.opener, "out-of-turn")  # 7
+    fail_if(sender not in kept.chains, "unknown-member")  # 8
+    before = kept.chains[sender]
+    message_key, after = chain_at(before, index, now)  # 9
+    signing_key = kept_credential(row.signed).room_sign_key
+    content = open_message(data, epoch.context, message_key, epoch.policy[0], signing_key)  # 10
+    kind, its = read_content(content)  # 11
+    missing = max(0, index - before.next)
+    dropped = missing > 0 and len(after.skipped) < len(before.skipped) + missing
+    room, missing_before, gap = close_earlier(room, epoch, sender, last_spoken, now)  # 12
+    if begun:  # 13
+        room = enter(room, kept, sending, now)._replace(healed=now, sent=0)
+    room, evicted = keep_limit(with_chain(room, prefix, sender, after))
+    if kind == "leave":
+        room = keep_leave_request(room, its[0])
+    limits = (epoch.policy[2], epoch.policy[3])
+    if kind in ("text", "data"):
+        limits = stricter((its[1], its[2]), limits)  # REQ-EVAP-02
+    return room, Received(kind, sender, epoch.number, index, message_id(head, body), content,
+                          limits, missing + missing_before, dropped or gap, evicted)  # fmt: skip
+
+
+def close_earlier(
+    room: Room, epoch: Epoch, sender: bytes, last_spoken: list[Any] | None, now: int
+) -> tuple[Room, int, bool]:
+    """Judge *last spoken* (REQ-MSG-08); also: how many messages are missing, and a gap."""
+    named, count = last_spoken if last_spoken is not None else (None, 0)
+    missing, gap = 0, False
+    fail_if(named == epoch.prefix, "bad-count")  # 1
+    if named in room.epochs:
+        fail_if(room.epochs[named].epoch.number >= epoch.number, "bad-count")
+    for prefix, kept in reversed(room.epochs.items()):  # 2
+        if kept.epoch.number >= epoch.number:
+            continue
+        chain = kept.chains.get(sender)
+        if chain is not None and (prefix == named or chain.key is not None):  # 2.1
+            closed, lost = chain_close(chain, count if prefix == named else 0, now)
+            missing, gap = missing + closed.next - chain.next, gap or lost
+            room = with_chain(room, prefix, sender, closed)
+        if prefix == named:  # 2.2
+            break
+    return room, missing, gap
+
+
+def keep_limit(room: Room) -> tuple[Room, list[tuple[bytes, int]]]:
+    """*keep limit* (REQ-CHAIN-10)."""
+    held: dict[bytes, int] = {}
+    for kept in room.epochs.values():
+        for member, chain in kept.chains.items():
+            held[member] = held.get(member, 0) + len(chain.skipped)
+    excess = sum(held.values()) - MAX_ROOM_KEYS  # 1
+    evicted = []
+    while excess > 0:  # 2
+        member = max(held, key=lambda m: (held[m], m))  # a
+        drop = min(excess, held.pop(member))  # b
+        evicted.append((member, drop))  # c
+        excess -= drop
+        for prefix, kept in room.epochs.items():
+            if member in kept.chains:
+                chain = kept.chains[member]
+                lowest = sorted(chain.skipped)[:drop]
+                drop -= len(lowest)
+                rest = {i: key for i, key in chain.skipped.items() if i not in lowest}
+                room = with_chain(room, prefix, member, chain._replace(skipped=rest))
+    return room, evicted  # 3
+
+
+def keep_leave_request(room: Room, signed: bytes) -> Room:
+    """Keep a leave request, if it is valid now (9.7)."""
+    epoch = room.now_in.epoch
+    try:
+        leaver = check_leave_request(signed, epoch.room, epoch.roster)
+    except Refused:
+        return room
+    return room._replace(leaving={**room.leaving, leaver.id: signed})
+
+
+def commit_own(
+    room: Room, own: IdentityKeys, operations: list[list[Any]], guests: list[Guest],
+    directory: dict[bytes, Contact], now: int, random: Random,
+) -> tuple[Room, CommitMade]:  # fmt: skip
+    """Commit (REQ-EPOCH-14)."""
+    fail_if(room.removed, "room-closed")  # 1
+    fail_if(room.direct, "wrong-mode")
+    fail_if(not 0 <= now < 1 << 40, "bad-input")
+    fail_if(any(operation[0] == ADD for operation in operations), "bad-input")
+    fail_if(len(operations) + len(guests) > 1_000, "too-large")
+    parent = room.now_in
+    proofs = pending_proofs(parent.epoch, room.me, list(room.leaving.values()), operations)  # 3
+    made = make_commit(parent.epoch, own, room.me, parent.room_seed, operations, guests, proofs,
+                       directory, now, random)  # 2, 4 to 12  # fmt: skip
+    room = applied(room, commit_hash(made.commit))  # 13
+    room = enter(room, *keep(made.epoch, room.me, made.leaf, made.room_seed), now)
+    return room._replace(healed=now, sent=0), made
+
+
+def applied(room: Room, its_hash: bytes) -> Room:
+    """Remember the commit that was made or applied on the current epoch (REQ-EPOCH-20)."""
+    kept = room.now_in._replace(applied=its_hash)
+    return room._replace(epochs={**room.epochs, room.current: kept})
+
+
+def receive_commit(room: Room, data: bytes, now: int) -> tuple[Room, bytes]:
+    """Process a commit copy (REQ-EPOCH-15): the room, and who committed."""
+    sealed_bytes, _ = parse(data, "commit copy")  # 1
+    sealed = parse(sealed_bytes, "sealed commit")
+    its_room, prefix, committer = sealed[:3]
+    fail_if(its_room != room.now_in.epoch.room, "unknown-room")  # 2
+    fail_if(room.direct, "wrong-mode")  # 3, REQ-DIR-09
+    fail_if(committer == room.me, "own-message")  # 4
+    fail_if(room.removed, "room-closed")  # 5
+    fail_if(prefix not in room.epochs, "unknown-epoch")  # 6, held
+    parent = room.epochs[prefix]
+    signing_key = kept_credential(parent.epoch.roster.find(committer).signed).room_sign_key  # 7
+    handshakes = parent.epoch.keys.handshakes
+    fail_if(committer not in handshakes, "replay")  # 8
+    signed_commit = unseal_commit(handshakes[committer], sealed)  # 9
+    commit, confirmation, signature = parse(signed_commit, "signed commit")
+    verify(signing_key, signature, b"commit", commit, confirmation)  # 10
+    if prefix != room.current:  # 11
+        fail_if(commit_hash(commit) == parent.applied, "replay")
+        raise Refused("fork")
+    epoch = apply_commit(parent.epoch, room.me, parent.leaf, data, now)  # 1 to 10 again, 12 to 21
+    if epoch is None:  # 18
+        return close_room(room, now), committer
+    room = applied(room, commit_hash(commit))  # 22
+    return enter(room, *keep(epoch, room.me, parent.leaf, parent.room_seed), now), committer
+
+
+def close_room(room: Room, now: int) -> Room:
+    """This device has been removed (REQ-DEL-05)."""
+    epochs = {}
+    for prefix, kept in room.epochs.items():
+        keys = kept.epoch.keys._replace(exporter=ERASED, handshakes={}, inits={})
+        epoch = kept.epoch._replace(keys=keys)
+        epochs[prefix] = kept._replace(epoch=epoch, leaf=ERASED, room_seed=ERASED)
+    epochs[room.current] = epochs[room.current]._replace(superseded=now)
+    return room._replace(epochs=epochs, sending=None, removed=True)
+
+
+def look(room: Room, now: int) -> Room:
+    """The hourly look (REQ-DEL-06)."""
+    epochs = {}
+    for prefix, kept in room.epochs.items():
+        if kept.superseded is not None and now - kept.superseded > GRACE:  # REQ-DEL-07
+            if prefix != room.current:
+                continue
+            kept = kept._replace(chains={})  # noqa: PLW2901
+        chains = {}
+        for member, chain in kept.chains.items():  # REQ-DEL-08, REQ-CHAIN-12
+            young = {i: key for i, key in chain.skipped.items() if now - key[1] <= GRACE}
+            chains[member] = chain._replace(skipped=young)
+        epochs[prefix] = kept._replace(chains=chains)
+    return room._replace(epochs=epochs)
+
+
+def export_from(room: Room, label: bytes, size: int) -> bytes:
+    """A secret for the application, of the current epoch (REQ-EPOCH-17)."""
+    exporter = room.now_in.epoch.keys.exporter
+    fail_if(exporter == ERASED, "room-closed")  # local
+    return export(exporter, label, size)

@@ -9,7 +9,7 @@ from .chain import ReceivingChain
 from .content import Content, Evaporation, Said, parse_content
 from .errors import HeldError, LocalError, Reason, RemoteError
 from .identity import IdentityKeys
-from .limits import MAX_JUMP, MAX_SKIPPED_ROOM
+from .limits import MAX_EPOCHS, MAX_JUMP, MAX_SKIPPED_ROOM
 from .membership import Mode
 from .message import Header, ParsedMessage, open_message, seal_message
 from .primitives import Random
@@ -136,7 +136,7 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
     for old, closed in closings:
         updates[old.prefix, sender.id] = closed
         missing += closed.index - old.chains[sender.id].index
-    evicted = _evict(state, updates) if missing else {}
+    evicted = _evict(state, updates, opens=turn is not None) if missing else {}
     # Every check has passed.
     if turn is not None:
         state.enter(*turn, now)
@@ -154,15 +154,17 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
 
 
 def _evict(
-    state: RoomState, updates: dict[tuple[bytes, bytes], ReceivingChain]
+    state: RoomState, updates: dict[tuple[bytes, bytes], ReceivingChain], *, opens: bool
 ) -> dict[bytes, int]:
     """Keep the room's limit of skipped keys (REQ-CHAIN-10); add what changes to `updates`.
 
     While there are too many, the member for whom most are kept loses as many as needed, those of
     the oldest epoch and lowest index first: nobody can push out another's few with its own many.
+    What the epoch that a turn `opens` pushes out is not counted.
     """
     held: dict[bytes, dict[bytes, ReceivingChain]] = {}  # member, then epoch, oldest first
-    for prefix, epoch in state.epochs.items():
+    dropped = max(0, len(state.epochs) + opens - MAX_EPOCHS)
+    for prefix, epoch in list(state.epochs.items())[dropped:]:
         for member, chain in epoch.chains.items():
             kept = updates.get((prefix, member), chain)
             if kept.skipped:
@@ -196,7 +198,8 @@ def _closings(
     lost = False
     if header.last_spoken is not None:
         last = state.epochs.get(header.last_spoken[0])
-        if last is not None and last.number >= epoch.number:
+        own = header.last_spoken[0] == epoch.prefix  # perhaps the very one that this message opens
+        if own or (last is not None and last.number >= epoch.number):
             raise RemoteError(Reason.BAD_COUNT, "last spoken in an epoch that is not earlier")
     for old in reversed(list(state.epochs.values())):
         if old.number >= epoch.number:

@@ -98,7 +98,7 @@ class Epoch:
         handshakes, inits = keys.handshakes, keys.inits
         sending: SendingChain | None = SendingChain(keys.chains[own])
         if policy.mode is Mode.DIRECT:
-            handshakes = {}
+            handshakes, room_sign = {}, None
             inits = {member: key for member, key in inits.items() if member != opener}
             if opener == own:
                 chains = {}

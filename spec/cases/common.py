@@ -13,9 +13,16 @@ OPERATIONS: dict[str, Operation] = {}
 MISTAKES: list[str] = []  # cases that came out otherwise than they were meant
 
 
+def cached(function: Callable[..., None]) -> Callable[..., None]:
+    """Cached, and without notes: a trace must not tell what was computed before."""
+    kept = functools.cache(function)
+    return lambda *given: ref.unnoted(kept, *given)
+
+
 # The same keys and signatures come in many cases, and checking them is what takes the time.
-ref.check_sign_key = functools.cache(ref.check_sign_key)
-ref.verify_bytes = functools.cache(ref.verify_bytes)
+check_sign_key_noted, verify_bytes_noted = ref.check_sign_key, ref.verify_bytes
+ref.check_sign_key = cached(ref.check_sign_key)
+ref.verify_bytes = cached(ref.verify_bytes)
 
 
 class Stream:
@@ -68,11 +75,20 @@ def untagged(value: Any) -> Any:
     return [untagged(item) for item in value] if isinstance(value, list) else value
 
 
-def traced(value: Any) -> Any:
-    """An intermediate value as JSON: bytes as hexadecimal, whatever else as it is."""
-    if isinstance(value, bytes):
-        return value.hex()
-    return [traced(item) for item in value] if isinstance(value, list | tuple) else value
+LONGEST_TRACED = 384  # bytes of one value
+MOST_OF_A_NAME = 4  # values of one name
+
+
+def trace_json(noted: list[tuple[str, Any]]) -> list[Any]:
+    """What a case shows of its trace: no value twice, none that is long, few of one name."""
+    shown: list[Any] = []
+    for name, value in noted:
+        pair = [name, value.hex() if isinstance(value, bytes) else value]
+        long = isinstance(value, bytes) and len(value) > LONGEST_TRACED
+        many = sum(1 for other, _ in shown if other == name) >= MOST_OF_A_NAME
+        if not long and not many and pair not in shown:
+            shown.append(pair)
+    return shown
 
 
 def case(  # a case is computed from its inputs, and must come out as it was meant
@@ -96,9 +112,13 @@ def case(  # a case is computed from its inputs, and must come out as it was mea
     trace, ref.TRACE = ref.TRACE, None
     if got != reason:
         MISTAKES.append(f"{name}: meant {reason}, got {got}")
+    if reason is not None and not (parent and mutation):
+        MISTAKES.append(f"{name}: an invalid case without parent and mutation")
+    if reason is None and (parent or mutation):
+        MISTAKES.append(f"{name}: a valid case with parent or mutation")
     return {
         "id": name,
-        "spec": [f"REQ-{part}" for part in spec.split()],
+        "spec": [f"REQ-{part}" for part in dict.fromkeys(spec.split())],
         "features": features.split(),
         "comment": comment,
         "op": op,
@@ -106,7 +126,7 @@ def case(  # a case is computed from its inputs, and must come out as it was mea
         "mutation": mutation,
         "in": inputs,
         "out": out,
-        "trace": [[word, traced(value)] for word, value in trace],
+        "trace": trace_json(trace or []),
         "result": "valid" if got is None else "invalid",
         "reason": got,
     }
@@ -146,6 +166,43 @@ def changed_byte(data: bytes, at: int = -1) -> bytes:
     return bytes(mutable)
 
 
+def shown(data: bytes) -> str:
+    return data.hex() if len(data) <= 8 else f"{len(data)} bytes"
+
+
+def difference(before: bytes, after: bytes) -> str:
+    """In words, how the bytes of a case differ from those of its parent."""
+    same = next((n for n, (a, b) in enumerate(zip(before, after, strict=False)) if a != b),
+                min(len(before), len(after)))  # fmt: skip
+    tail = 0
+    while tail < min(len(before), len(after)) - same and before[-1 - tail] == after[-1 - tail]:
+        tail += 1
+    old, new = before[same : len(before) - tail], after[same : len(after) - tail]
+    if not old and not new:
+        return "the same bytes"
+    if not new:
+        where = "at the end" if tail == 0 else f"from byte {same} on"
+        return f"{shown(old)} left out {where}"
+    if not old:
+        return f"{shown(new)} put in {'at the end' if tail == 0 else f'before byte {same}'}"
+    return f"{shown(old)} from byte {same} on changed to {shown(new)}"
+
+
+def parent_mistakes(cases: list[Json]) -> list[str]:
+    """Parents that are not a valid case of the same operation."""
+    by_id = {each["id"]: each for each in cases}
+    found = []
+    for each in cases:
+        if each["parent"] is None:
+            continue
+        parent = by_id.get(each["parent"])
+        if parent is None:
+            found.append(f"{each['id']}: no case {each['parent']} to be made from")
+        elif parent["result"] != "valid" or parent["op"] != each["op"]:
+            found.append(f"{each['id']}: {each['parent']} is not a valid case of its operation")
+    return found
+
+
 def mailbox_of(i: Json) -> ref.Mailbox:
     return ref.Mailbox(un(i["address"]), un(i["envelope_key"]), un(i["capability"]))
 
@@ -182,8 +239,9 @@ def package_keys_json(keys: ref.KeyPackageKeys) -> Json:
 
 
 def package_keys(i: Json) -> ref.KeyPackageKeys:
+    """What a device has: reading it is no part of the case."""
     return ref.KeyPackageKeys(
-        ref.read_key_package(un(i["signed"])), un(i["signed_prekey"]),
+        ref.unnoted(ref.read_key_package, un(i["signed"])), un(i["signed_prekey"]),
         [un_maybe(prekey) for prekey in i["prekeys"]], un(i["leaf"]), un(i["room_seed"]),
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """epoch.json: formulas of epochs (chapters 9 and 10)."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from spec.cases.common import (
     SMALL_DH,
@@ -138,27 +139,51 @@ def epoch_cases() -> Iterator[Json]:
         "room": "aa" * 32, "identity": identity_json(creator)})  # fmt: skip
     leaf_key, ephemeral_key = ref.dh_public(leaf), ref.dh_public(ephemeral)
     slot = ref.seal_slot(r, ephemeral, commit, member, leaf_key)
-    yield case("epoch-slot-seal", "EPOCH-03", "r sealed to a leaf key", "seal slot", {
+    yield case("epoch-slot-seal", "EPOCH-03 PRIM-18", "r sealed to a leaf key", "seal slot", {
         "r": r.hex(), "ephemeral": ephemeral.hex(), "commit": commit.hex(), "member": member.hex(),
         "leaf_key": leaf_key.hex()})  # fmt: skip
-    yield case("epoch-slot-seal-bad-leaf", "EPOCH-03 PRIM-04", "a leaf key of small order",
-               "seal slot", {"r": r.hex(), "ephemeral": ephemeral.hex(), "commit": commit.hex(),
-                             "member": member.hex(), "leaf_key": SMALL_DH.hex()},
-               "bad-key")  # fmt: skip
+    for name, bad, what in (("bad-leaf", SMALL_DH, "the leaf key is of small order"),
+                            ("leaf-not-canonical", little(ref.P + 9),
+                             "u of the leaf key is p + 9")):  # fmt: skip
+        yield case(f"epoch-slot-seal-{name}", "EPOCH-03 PRIM-03 PRIM-04", "a leaf key to refuse",
+                   "seal slot", {"r": r.hex(), "ephemeral": ephemeral.hex(),
+                                 "commit": commit.hex(), "member": member.hex(),
+                                 "leaf_key": bad.hex()}, "bad-key",
+                   parent="epoch-slot-seal", mutation=what)  # fmt: skip
     opening = {"slot": slot.hex(), "leaf": leaf.hex(), "commit": commit.hex(),
                "ephemeral_key": ephemeral_key.hex(), "member": member.hex()}  # fmt: skip
-    for name, change, reason in (
-        ("good", {}, None),
-        ("changed", {"slot": changed_byte(slot).hex()}, "bad-ciphertext"),
-        ("other-leaf", {"leaf": ephemeral.hex()}, "bad-ciphertext"),
-        ("other-commit", {"commit": changed_byte(commit).hex()}, "bad-ciphertext"),
-        ("other-member", {"member": parent.hex()}, "bad-ciphertext"),
-        ("other-ephemeral", {"ephemeral_key": leaf_key.hex()}, "bad-ciphertext"),
-        ("small-ephemeral", {"ephemeral_key": SMALL_DH.hex()}, "bad-key"),
-        ("ephemeral-not-canonical", {"ephemeral_key": little(ref.P + 2).hex()}, "bad-key"),
-    ):  # fmt: skip
-        yield case(f"epoch-slot-open-{name}", "EPOCH-04", name, "open slot",
-                   {**opening, **change}, reason)  # fmt: skip
+    for_other = ref.seal_slot(r, ephemeral, commit, parent, leaf_key)
+    for_before = ref.seal_slot(r, ephemeral, changed_byte(commit), member, leaf_key)
+    small = {"ephemeral_key": SMALL_DH.hex(), "slot": changed_byte(slot).hex()}
+    slots: list[tuple[str, Json, str | None, str | None]] = [
+        ("good", {}, None, None),
+        ("changed", {"slot": changed_byte(slot).hex()}, "bad-ciphertext",
+         "the last byte of the slot changed"),
+        ("other-leaf", {"leaf": ephemeral.hex()}, "bad-ciphertext",
+         "opened with another leaf key"),
+        ("other-commit", {"commit": changed_byte(commit).hex()}, "bad-ciphertext",
+         "opened for another commit"),
+        ("other-member", {"member": parent.hex()}, "bad-ciphertext",
+         "opened as another member with the same leaf key"),
+        ("of-other-member", {"slot": for_other.hex()}, "bad-ciphertext",
+         "a slot that was sealed to another member with the same leaf key"),
+        ("of-other-commit", {"slot": for_before.hex()}, "bad-ciphertext",
+         "a slot that was sealed in another commit with the same keys"),
+        ("other-ephemeral", {"ephemeral_key": leaf_key.hex()}, "bad-ciphertext",
+         "another ephemeral key"),
+        ("small-ephemeral", {"ephemeral_key": SMALL_DH.hex()}, "bad-key",
+         "the ephemeral key is of small order"),
+        ("ephemeral-not-canonical", {"ephemeral_key": little(ref.P + 2).hex()}, "bad-key",
+         "u of the ephemeral key is p + 2"),
+        ("key-before-slot", small, "bad-key",
+         "the ephemeral key is of small order, and the last byte of the slot changed"),
+    ]
+    for name, change, reason, mutation in slots:
+        comment = "two faults: the key, then the slot" if "before" in name else name
+        yield case(f"epoch-slot-open-{name}", "EPOCH-04 PRIM-18", comment, "open slot",
+                   {**opening, **change}, reason,
+                   parent="epoch-slot-open-good" if mutation else None,
+                   mutation=mutation)  # fmt: skip
     signed_commit, fresh = random(400), random(16)
     sealing = {"handshake": handshake.hex(), "room": room.hex(), "prefix": parent[:8].hex(),
                "committer": member.hex(), "signed_commit": signed_commit.hex(),
@@ -168,19 +193,29 @@ def epoch_cases() -> Iterator[Json]:
     yield made
     sealed = un(made["out"]["sealed_commit"])
     inner = ref.parse(sealed, "sealed commit")
-    for name, fields, key, reason in (
-        ("good", inner, handshake, None),
-        ("other-handshake", inner, parent, "bad-ciphertext"),
-        ("other-room", [parent, *inner[1:]], handshake, "bad-ciphertext"),
-        ("other-prefix", [inner[0], bytes(8), *inner[2:]], handshake, "bad-ciphertext"),
-        ("other-committer", [*inner[:2], room, *inner[3:]], handshake, "bad-ciphertext"),
-        ("other-salt", [*inner[:3], bytes(16), inner[4]], handshake, "bad-ciphertext"),
-        ("changed", [*inner[:4], changed_byte(inner[4])], handshake, "bad-ciphertext"),
-        ("short", [*inner[:4], bytes(15)], handshake, "bad-form"),
-    ):
+    commits: list[tuple[str, list[Any], bytes, str | None, str | None]] = [
+        ("good", inner, handshake, None, None),
+        ("other-handshake", inner, parent, "bad-ciphertext", "opened with another handshake key"),
+        ("other-room", [parent, *inner[1:]], handshake, "bad-ciphertext", "another room"),
+        ("other-prefix", [inner[0], bytes(8), *inner[2:]], handshake, "bad-ciphertext",
+         "the prefix of another epoch"),
+        ("other-committer", [*inner[:2], room, *inner[3:]], handshake, "bad-ciphertext",
+         "another committer"),
+        ("other-salt", [*inner[:3], bytes(16), inner[4]], handshake, "bad-ciphertext",
+         "the salt is 16 zero bytes"),
+        ("changed", [*inner[:4], changed_byte(inner[4])], handshake, "bad-ciphertext",
+         "the last byte of the ciphertext changed"),
+        ("tag-only", [*inner[:4], bytes(16)], handshake, "bad-ciphertext",
+         "16 zero bytes as ciphertext"),
+        ("short", [*inner[:4], bytes(15)], handshake, "bad-form", "15 zero bytes as ciphertext"),
+        ("salt-15", [*inner[:3], bytes(15), inner[4]], handshake, "bad-form",
+         "a salt of 15 zero bytes"),
+    ]
+    for name, fields, key, reason, mutation in commits:
         yield case(f"epoch-commit-open-{name}", "EPOCH-10", name, "open commit", {
-            "sealed_commit": ref.encode([1, 11, *fields]).hex(), "handshake": key.hex()},
-            reason)  # fmt: skip
+            "sealed_commit": ref.encode([1, 11, *fields]).hex(), "handshake": key.hex()}, reason,
+            parent="epoch-commit-open-good" if mutation else None,
+            mutation=mutation)  # fmt: skip
     for name, label, size in (("32", b"app", 32), ("64", b"app", 64), ("1", b"", 1)):
         yield case(f"epoch-export-{name}", "EPOCH-17", "a secret for the application", "export", {
             "exporter": secret.hex(), "label": label.hex(), "size": size})  # fmt: skip

@@ -52,41 +52,91 @@ def evaporation_cases() -> Iterator[Json]:
         yield case(f"evaporation-deadline-{name}", "EVAP-03 EVAP-04", name, "deadline", {
             "sent": sent, "received": received, "after_view": after_view, "lifetime": lifetime,
             "viewed": viewed})  # fmt: skip
-    for name, after, life, mode, reason in (
-        ("longest", 259_200, 259_200, 1, None), ("shortest", 0, 1, 1, None),
-        ("nil", None, 1, 0, None),
-        ("lifetime-0", None, 0, 1, "bad-policy"), ("lifetime-past", None, 259_201, 1, "bad-policy"),
-        ("after-view-past", 259_201, 1, 1, "bad-policy"), ("deniable", None, 1, 2, "wrong-mode"),
-        ("deniable-lifetime-0", None, 0, 2, "bad-policy"),
+    for name, after, life, mode, reason, what in (
+        ("longest", 259_200, 259_200, 1, None, None), ("shortest", 0, 1, 1, None, None),
+        ("nil", None, 1, 0, None, None), ("signed-nil", None, 1, 1, None, None),
+        ("lifetime-0", None, 0, 1, "bad-policy", "the lifetime is 0"),
+        ("lifetime-past", None, 259_201, 1, "bad-policy", "the lifetime is 259,201"),
+        ("lifetime-highest", None, 2**32 - 1, 1, "bad-policy", "the lifetime is 2^32 - 1"),
+        ("after-view-past", 259_201, 1, 1, "bad-policy", "after_view is 259,201"),
+        ("deniable", None, 1, 2, "wrong-mode", "the mode is 2"),
+        ("deniable-lifetime-0", None, 0, 2, "bad-policy", "the lifetime is 0, the mode is 2"),
+        ("both-past", 259_201, 0, 1, "bad-policy", "after_view is 259,201, the lifetime is 0"),
     ):  # fmt: skip
-        yield case(f"evaporation-policy-{name}", "EVAP-01 MEM-12 LIMIT-27", name, "check policy",
-                   {"policy": [mode, False, after, life]}, reason)  # fmt: skip
+        two = "two faults: the evaporation, then the mode" if "deniable-" in name else name
+        yield case(f"evaporation-policy-{name}", "EVAP-01 MEM-12 LIMIT-27", two, "check policy",
+                   {"policy": [mode, False, after, life]}, reason,
+                   parent="evaporation-policy-signed-nil" if what else None,
+                   mutation=what)  # fmt: skip
     box = list(ref.MailboxKeys(b"\x07" * 32, b"\x08" * 32, b"\x09" * 16).public)
-    contents: list[tuple[str, list[Any], str | None]] = [
-        ("text", [1, 32, now, None, 259_200, None, "hé"], None),
-        ("text-empty", [1, 32, now, 0, 1, bytes(16), ""], None),
-        ("data", [1, 33, now, 60, 60, None, b"\0\xff"], None),
-        ("data-empty", [1, 33, 0, None, 1, None, b""], None),
-        ("announcement", [1, 34, "Ann", box], None),
-        ("leave", [1, 35, b"any signed object"], None),
-        ("text-as-bin", [1, 32, now, None, 1, None, b"x"], "bad-form"),
-        ("data-as-text", [1, 33, now, None, 1, None, "x"], "bad-form"),
-        ("lifetime-0", [1, 32, now, None, 0, None, "x"], "bad-policy"),
-        ("lifetime-past", [1, 33, now, None, 259_201, None, b"x"], "bad-policy"),
-        ("after-view-past", [1, 32, now, 259_201, 1, None, "x"], "bad-policy"),
-        ("quote-15", [1, 32, now, None, 1, bytes(15), "x"], "bad-form"),
-        ("form-before-policy", [1, 32, now, None, 0, None, b"x"], "bad-form"),
-        ("sent-past", [1, 32, 2**40, None, 1, None, "x"], "bad-form"),
-        ("announcement-small-key", [1, 34, "Ann", [box[0], SMALL_DH, box[2]]], "bad-key"),
-        ("announcement-name-257", [1, 34, "a" * 257, box], "too-large"),
-        ("announcement-no-mailbox", [1, 34, "Ann", None], "bad-form"),
-        ("leave-empty", [1, 35, b""], "bad-form"),
-        ("type-31", [1, 31, b"x"], "wrong-type"),
-        ("type-36", [1, 36, b"x"], "wrong-type"),
-        ("type-message", [1, 16, b"x"], "wrong-type"),
-        ("version-2", [2, 32, b"x"], "wrong-version"),
-        ("nothing", [], "bad-form"),
+    good: dict[str, list[Any]] = {  # a small one of each type
+        "text": [1, 32, now, None, 259_200, None, "hé"],
+        "data": [1, 33, now, 60, 60, None, b"\0\xff"],
+        "announcement": [1, 34, "Ann", box],
+        "leave": [1, 35, b"any signed object"],
+    }
+
+    def content(  # `of`: the good one that a refused one was made from, by a change of `what`
+        name: str, value: Any, reason: str | None = None, of: str | None = None,
+        what: str | None = None, spec: str = "", comment: str = "",
+    ) -> Json:  # fmt: skip
+        data = value if isinstance(value, bytes) else ref.encode(value)
+        return case(f"evaporation-content-{name}", f"EVAP-10 FORM-03 {spec}".strip(),
+                    comment or name, "read content", {"content": data.hex()}, reason,
+                    parent=of and f"evaporation-content-{of}", mutation=what)  # fmt: skip
+
+    for name, fields in good.items():
+        yield content(name, fields)
+    yield content("text-empty", [1, 32, now, 0, 1, bytes(16), ""])
+    yield content("data-empty", [1, 33, 0, None, 1, None, b""])
+    yield content("sent-last", [1, 32, 2**40 - 1, None, 1, None, "x"])
+    yield content("announcement-name-256", [1, 34, "é" * 128, box], spec="LIMIT-09")
+    past: list[tuple[str, Any, str, str, str, str]] = [
+        ("text-as-bin", [1, 32, now, None, 259_200, None, b"x"], "bad-form", "text",
+         "a bin as text", ""),
+        ("data-as-text", [1, 33, now, 60, 60, None, "x"], "bad-form", "data", "a str as data", ""),
+        ("lifetime-0", [1, 32, now, None, 0, None, "hé"], "bad-policy", "text",
+         "the lifetime is 0", "EVAP-01 LIMIT-27"),
+        ("lifetime-past", [1, 33, now, 60, 259_201, None, b"x"], "bad-policy", "data",
+         "the lifetime is 259,201", "EVAP-01 LIMIT-27"),
+        ("after-view-past", [1, 32, now, 259_201, 259_200, None, "hé"], "bad-policy", "text",
+         "after_view is 259,201", "EVAP-01 LIMIT-27"),
+        ("quote-15", [1, 32, now, None, 259_200, bytes(15), "hé"], "bad-form", "text",
+         "a quote of 15 bytes", ""),
+        ("sent-past", [1, 32, 2**40, None, 259_200, None, "hé"], "bad-form", "text",
+         "sent at 2^40", ""),
+        ("announcement-small-key", [1, 34, "Ann", [box[0], SMALL_DH, box[2]]], "bad-key",
+         "announcement", "the envelope key is of small order", "ENV-12 PRIM-05"),
+        ("announcement-name-257", [1, 34, "é" * 128 + "a", box], "too-large",
+         "announcement-name-256", "one more character of one byte at the end of the name",
+         "LIMIT-09"),
+        ("announcement-no-mailbox", [1, 34, "Ann", None], "bad-form", "announcement",
+         "nil as mailbox", ""),
+        ("leave-empty", [1, 35, b""], "bad-form", "leave", "the leave request is empty", ""),
+        ("leave-array", [1, 35, [1, 1, b"x", bytes(64)]], "bad-form", "leave",
+         "an array in the place of the encoded leave request", "WIRE-17"),
+        ("leave-1025", [1, 35, bytes(1_025)], "too-large", "leave",
+         "a leave request of 1,025 bytes", "LIMIT-08"),
+        ("type-31", [1, 31, b"any signed object"], "wrong-type", "leave", "the type is 31", ""),
+        ("type-36", [1, 36, b"any signed object"], "wrong-type", "leave", "the type is 36", ""),
+        ("type-message", [1, 16, b"any signed object"], "wrong-type", "leave",
+         "the type is 16, that of a message", ""),
+        ("version-2", [2, 35, b"any signed object"], "wrong-version", "leave",
+         "the version is 2", ""),
+        ("nothing", [], "bad-form", "leave", "an empty array in the place of the content", ""),
+        ("trailing", ref.encode(good["leave"]) + b"\0", "trailing-bytes", "leave",
+         "a zero byte put in at the end", ""),
     ]
-    for name, content, reason in contents:
-        yield case(f"evaporation-content-{name}", "EVAP-10 FORM-03", name, "read content",
-                   {"content": ref.encode(content).hex()}, reason)  # fmt: skip
+    for name, value, reason, of, what, spec in past:
+        yield content(name, value, reason, of, what, spec)
+    for name, value, reason, of, what, comment in (
+        ("form-before-policy", [1, 32, now, None, 0, None, b"x"], "bad-form", "text",
+         "the lifetime is 0, and a bin stands as text", "the form, then the policy"),
+        ("type-before-form", [1, 31, None], "wrong-type", "leave",
+         "the type is 31, and the leave request is nil", "the type, then the form"),
+        ("version-before-type", [2, 31, b"x"], "wrong-version", "leave",
+         "the version is 2, the type 31", "the version, then the type"),
+        ("form-before-key", [1, 34, 0, [box[0], SMALL_DH, box[2]]], "bad-form", "announcement",
+         "the name is 0, and the envelope key is of small order", "the form, then the key"),
+    ):
+        yield content(name, value, reason, of, what, comment=f"two faults: {comment}")

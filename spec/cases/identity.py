@@ -42,6 +42,12 @@ def _check_identity(i: Json) -> Json:
 
 
 
+# An Ed25519 public key with an odd x: as an X25519 key it would not be canonical.
+NEGATIVE_KEY = next(
+    key for key in (ref.sign_public(bytes([n]) * 32) for n in range(99)) if key[31] >= 0x80
+)
+
+
 def identity_cases() -> Iterator[Json]:
     a = ref.IdentityKeys(b"\x01" * 32, b"\x02" * 32)
     b = ref.IdentityKeys(b"\x03" * 32, b"\x04" * 32)
@@ -60,11 +66,26 @@ def identity_cases() -> Iterator[Json]:
     yield case("safety-number-swapped", "ID-01 ID-03", "the keys in the other order",
                "safety number", {"mine": identity_json(swapped),
                                  "theirs": identity_json(b.public)})  # fmt: skip
-    for name, identity, reason in (
+    for name, identity, what in (
         ("good", good, None),
-        ("sign-small", ref.Identity(SMALL_SIGN, good.dh_key), "bad-key"),
-        ("dh-small", ref.Identity(good.sign_key, SMALL_DH), "bad-key"),
-        ("dh-not-canonical", ref.Identity(good.sign_key, little(ref.P + 9)), "bad-key"),
+        ("dh-not-on-ed25519", ref.Identity(good.sign_key, little(2)), None),
+        ("sign-small", ref.Identity(SMALL_SIGN, good.dh_key),
+         "the signature key is of small order"),
+        ("sign-not-canonical", ref.Identity(little(ref.P + 3), good.dh_key),
+         "y of the signature key is p + 3"),
+        ("sign-not-on-curve", ref.Identity(little(2), good.dh_key),
+         "the signature key is 2: a DH key, but no point of Ed25519"),
+        ("dh-small", ref.Identity(good.sign_key, SMALL_DH), "the DH key is of small order"),
+        ("dh-not-canonical", ref.Identity(good.sign_key, little(ref.P + 9)),
+         "u of the DH key is p + 9"),
+        ("dh-top-bit", ref.Identity(good.sign_key, NEGATIVE_KEY),
+         "the DH key is a signature key with its top bit set"),
+        ("swapped", swapped, "the two keys change places"),
     ):
-        yield case(f"identity-check-{name}", "ID-02", name, "check identity",
-                   identity_json(identity), reason)  # fmt: skip
+        reason = "bad-key" if what else None
+        yield case(f"identity-check-{name}", "ID-02 FORM-04", name, "check identity",
+                   identity_json(identity), reason,
+                   parent="identity-check-good" if what else None, mutation=what)  # fmt: skip
+    yield case("identity-check-sign-top-bit", "ID-02 FORM-04",
+               "a signature key may have its top bit set", "check identity",
+               identity_json(ref.Identity(NEGATIVE_KEY, good.dh_key)))  # fmt: skip

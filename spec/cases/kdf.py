@@ -3,19 +3,32 @@
 from collections.abc import Iterator
 from typing import Any
 
-from spec.cases.common import COUNTING, Json, Stream, case, operation, tagged, un, untagged
+from nacl import bindings as sodium
+from spec.cases.common import (
+    COUNTING,
+    Json,
+    Stream,
+    case,
+    difference,
+    operation,
+    tagged,
+    un,
+    untagged,
+)
 
 from spec import reference as ref
 
 
 @operation("kdf")
 def _kdf(i: Json) -> Json:
+    ref.note("message", ref.encode([un(i["label"]), *untagged(i["parts"])]))
     output = ref.KDF(un(i["key"]), un(i["label"]), *untagged(i["parts"]), size=i["size"])
     return {"output": output.hex()}
 
 
 @operation("hash")
 def _hash(i: Json) -> Json:
+    ref.note("message", ref.encode([un(i["label"]), *untagged(i["parts"])]))
     return {"output": ref.H(un(i["label"]), *untagged(i["parts"])).hex()}
 
 
@@ -69,10 +82,12 @@ def kdf_cases() -> Iterator[Json]:
             "key": Stream(name)(32).hex(), "label": label.encode().hex(),
             "parts": tagged([Stream(name + "/part")(32)]), "size": 32})  # fmt: skip
     for size in (0, 31, 33):
+        key = bytes(range(size))
         yield case(f"kdf-key-{size}", "PRIM-16", "a key of a wrong length is a local error",
                    "kdf", {
-            "key": bytes(size).hex(), "label": b"chain".hex(), "parts": [], "size": 32},
-            "bad-input")  # fmt: skip
+            "key": key.hex(), "label": b"chain".hex(), "parts": [], "size": 32},
+            "bad-input", parent="kdf-none-32",
+            mutation=f"key: {difference(COUNTING, key)}")  # fmt: skip
 
 
 def hash_cases() -> Iterator[Json]:
@@ -103,10 +118,26 @@ def aead_cases() -> Iterator[Json]:
         "first-byte": bytes([sealed[0] ^ 1]) + sealed[1:],
         "last-byte": sealed[:-1] + bytes([sealed[-1] ^ 0x80]),
         "shortened": sealed[:-1],
+        "lengthened": sealed + b"\0",
         "tag-only": sealed[-16:],
         "fifteen-bytes": sealed[:15],
         "nothing": b"",
     }
     for name, data in changed.items():
         yield case(f"aead-{name}", "PRIM-11", "does not authenticate", "decrypt",
-                   {"key": COUNTING.hex(), "ciphertext": data.hex()}, "bad-ciphertext")  # fmt: skip
+                   {"key": COUNTING.hex(), "ciphertext": data.hex()}, "bad-ciphertext",
+                   parent="aead-decrypt-example",
+                   mutation=f"ciphertext: {difference(sealed, data)}")  # fmt: skip
+    yield case("aead-other-key", "PRIM-11", "does not authenticate", "decrypt",
+               {"key": bytes(32).hex(), "ciphertext": sealed.hex()}, "bad-ciphertext",
+               parent="aead-decrypt-example", mutation="the key is 32 zero bytes")  # fmt: skip
+    nonce = bytes(11) + b"\1"
+    for name, what, made in (
+        ("nonce", "encrypted with the last byte of the nonce set to 1",
+         sodium.crypto_aead_chacha20poly1305_ietf_encrypt(example, None, nonce, COUNTING)),
+        ("associated-data", "encrypted with the associated data 00",
+         sodium.crypto_aead_chacha20poly1305_ietf_encrypt(example, b"\0", bytes(12), COUNTING)),
+    ):  # fmt: skip
+        yield case(f"aead-other-{name}", "PRIM-11", "does not authenticate", "decrypt",
+                   {"key": COUNTING.hex(), "ciphertext": made.hex()}, "bad-ciphertext",
+                   parent="aead-decrypt-example", mutation=what)  # fmt: skip

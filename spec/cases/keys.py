@@ -2,7 +2,20 @@
 
 from collections.abc import Iterator
 
-from spec.cases.common import COUNTING, Json, Stream, case, little, operation, tagged, un, untagged
+from spec.cases.common import (
+    COUNTING,
+    Json,
+    Stream,
+    case,
+    check_sign_key_noted,
+    difference,
+    little,
+    operation,
+    tagged,
+    un,
+    untagged,
+    verify_bytes_noted,
+)
 from spec.cases.kdf import PART_LISTS
 
 from spec import reference as ref
@@ -32,19 +45,20 @@ def _sign(i: Json) -> Json:
 
 @operation("verify")
 def _verify(i: Json) -> Json:
-    ref.verify(un(i["public"]), un(i["signature"]), un(i["label"]), *untagged(i["parts"]))
+    message = ref.encode([b"Evanesce 1", un(i["label"]), *untagged(i["parts"])])
+    verify_bytes_noted(un(i["public"]), un(i["signature"]), ref.note("message", message))
     return {}
 
 
 @operation("verify bytes")
 def _verify_bytes(i: Json) -> Json:
-    ref.verify_bytes(un(i["public"]), un(i["signature"]), un(i["message"]))
+    verify_bytes_noted(un(i["public"]), un(i["signature"]), un(i["message"]))
     return {}
 
 
 @operation("check sign key")
 def _check_sign_key(i: Json) -> Json:
-    ref.check_sign_key(un(i["public"]))
+    check_sign_key_noted(un(i["public"]))
     return {}
 
 
@@ -60,37 +74,49 @@ def dh_cases() -> Iterator[Json]:
         yield case(f"dh-public-{n}", "PRIM-03", "a public key", "dh public",
                    {"private": private.hex()})  # fmt: skip
     private = Stream("dh-private")(32)
-    keys: dict[str, tuple[bytes, str | None]] = {
-        "two": (little(2), None),
-        "twist": (little(ref.P - 2), None),
-        "nine": (little(9), None),
-        "zero": (little(0), "bad-key"),
-        "one": (little(1), "bad-key"),
-        "minus-one": (little(ref.P - 1), "bad-key"),
-        "order-8-a": (un("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
-                      "bad-key"),
-        "order-8-b": (un("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
-                      "bad-key"),
-        "p": (little(ref.P), "bad-key"),
-        "p-plus-1": (little(ref.P + 1), "bad-key"),
-        "p-plus-2": (little(ref.P + 2), "bad-key"),
-        "p-plus-9": (little(ref.P + 9), "bad-key"),
-        "highest": (b"\xff" * 32, "bad-key"),
-        "top-bit": (little(9 | 1 << 255), "bad-key"),
-        "top-bit-zero": (little(1 << 255), "bad-key"),
-        "31-bytes": (bytes([9]) + bytes(30), "bad-key"),
-        "33-bytes": (bytes([9]) + bytes(32), "bad-key"),
-        "empty": (b"", "bad-key"),
+    order_8 = un("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")
+    other_8 = un("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157")
+    keys: dict[str, tuple[bytes, str | None, str | None]] = {
+        "two": (little(2), None, None),
+        "twist": (little(ref.P - 2), None, None),
+        "nine": (little(9), None, None),
+        "zero": (little(0), "bad-key", "u is 0, a point of small order"),
+        "one": (little(1), "bad-key", "u is 1, a point of small order"),
+        "minus-one": (little(ref.P - 1), "bad-key", "u is p - 1, a point of small order"),
+        "order-8-a": (order_8, "bad-key", "u is that of the first point of order 8"),
+        "order-8-b": (other_8, "bad-key", "u is that of the second point of order 8"),
+        "p": (little(ref.P), "bad-key", "u is p, which would reduce to 0"),
+        "p-plus-1": (little(ref.P + 1), "bad-key", "u is p + 1, which would reduce to 1"),
+        "p-plus-2": (little(ref.P + 2), "bad-key", "u is p + 2, which would reduce to 2"),
+        "p-plus-9": (little(ref.P + 9), "bad-key", "u is p + 9, which would reduce to 9"),
+        "highest": (b"\xff" * 32, "bad-key", "u is 2^256 - 1"),
+        "top-bit": (little(9 | 1 << 255), "bad-key", "the top bit is set"),
+        "top-bit-zero": (little(1 << 255), "bad-key", "u is 0, and the top bit is set"),
+        "top-bit-one": (little(1 | 1 << 255), "bad-key", "u is 1, and the top bit is set"),
+        "top-bit-minus-one": (little((ref.P - 1) | 1 << 255), "bad-key",
+                              "u is p - 1, and the top bit is set"),
+        "top-bit-order-8-a": (order_8[:31] + bytes([order_8[31] | 0x80]), "bad-key",
+                              "the first point of order 8, and the top bit is set"),
+        "top-bit-order-8-b": (other_8[:31] + bytes([other_8[31] | 0x80]), "bad-key",
+                              "the second point of order 8, and the top bit is set"),
+        "31-bytes": (bytes([9]) + bytes(30), "bad-key", "the last byte left out"),
+        "33-bytes": (bytes([9]) + bytes(32), "bad-key", "a zero byte put in at the end"),
+        "empty": (b"", "bad-key", "the public key is empty"),
     }  # fmt: skip
-    for name, (public, reason) in keys.items():
+    for name, (public, reason, what) in keys.items():
+        of = "nine" if reason else None
         yield case(f"dh-key-{name}", "PRIM-03 PRIM-04", "a public key at a border", "dh",
-                   {"private": private.hex(), "public": public.hex()}, reason)  # fmt: skip
+                   {"private": private.hex(), "public": public.hex()}, reason,
+                   parent=of and f"dh-key-{of}", mutation=what)  # fmt: skip
         yield case(f"dh-check-{name}", "PRIM-05", "the same key, checked", "check dh key",
-                   {"public": public.hex()}, reason)  # fmt: skip
+                   {"public": public.hex()}, reason,
+                   parent=of and f"dh-check-{of}", mutation=what)  # fmt: skip
     for size in (31, 33):
+        short = (private + b"\0")[:size]
         yield case(f"dh-private-{size}", "PRIM-16", "an own key of a wrong length", "dh",
-                   {"private": bytes(size).hex(), "public": little(9).hex()},
-                   "bad-input")  # fmt: skip
+                   {"private": short.hex(), "public": little(9).hex()}, "bad-input",
+                   parent="dh-key-nine",
+                   mutation=f"private key: {difference(private, short)}")  # fmt: skip
 
 
 # "Taming the many EdDSAs" (Chalkias, Garillot, Nikolaenko, SSR 2020), from its repository
@@ -146,16 +172,32 @@ SPECCHECK = [
      "a5bb704786be79fc476f91d3f3f89b03984d8068dcf1bb7dfc6637b45450ac04", False, False),
 ]  # fmt: skip
 
+SPECCHECK_IS = (  # the table of 3.4
+    "S = 0, A and R of small order", "A of small order, R mixed", "R of small order, A mixed",
+    "A and R mixed, the equation holds without the cofactor",
+    "A and R mixed, the equation holds only with the cofactor",
+    "A mixed, R of order L, the equation holds only with the cofactor", "S not less than L",
+    "S much larger than L", "R not canonical, of small order", "R not canonical, of small order",
+    "A not canonical, of small order", "A not canonical, of small order",
+)  # fmt: skip
+
 
 def ed25519_cases() -> Iterator[Json]:
     for n, (text, its_key, its_signature, verifies, is_key) in enumerate(SPECCHECK):
-        yield case(f"ed25519-speccheck-{n}", "PRIM-08 PRIM-09 PRIM-10", f"speccheck case {n}",
+        about = SPECCHECK_IS[n]
+        yield case(f"ed25519-speccheck-{n}", "PRIM-08 PRIM-09 PRIM-10",
+                   f"speccheck case {n}, a signature made by itself: {about}",
                    "verify bytes", {"public": its_key, "signature": its_signature,
                                     "message": text},
-                   None if verifies else "bad-signature")  # fmt: skip
-        yield case(f"ed25519-speccheck-key-{n}", "PRIM-06", f"the key of speccheck case {n}",
-                   "check sign key", {"public": its_key},
-                   None if is_key else "bad-key")  # fmt: skip
+                   None if verifies else "bad-signature",
+                   parent=None if verifies else "ed25519-speccheck-3",
+                   mutation=None if verifies else f"another signature: {about}")  # fmt: skip
+        yield case(f"ed25519-speccheck-key-{n}", "PRIM-06",
+                   f"the key of speccheck case {n}: {about}", "check sign key",
+                   {"public": its_key}, None if is_key else "bad-key",
+                   parent=None if is_key else "ed25519-speccheck-key-6",
+                   mutation=None if is_key else f"the key of speccheck case {n}: {about}",
+                   )  # fmt: skip
     for name, comment, parts in PART_LISTS[:10]:
         yield case(f"ed25519-sign-{name}", "PRIM-07", comment, "sign", {
             "seed": COUNTING.hex(), "label": b"commit".hex(), "parts": tagged(parts)})  # fmt: skip
@@ -168,22 +210,27 @@ def ed25519_cases() -> Iterator[Json]:
     seed = Stream("ed25519-verify")(32)
     public, good = ref.sign_public(seed), ref.sign(seed, b"commit", b"a", b"b")
     s = int.from_bytes(good[32:], "little")
-    for name, its, signature, label, parts, reason in (
+    for name, its, signature, label, parts, what in (
         ("good", public, good, b"commit", [b"a", b"b"], None),
-        ("other-label", public, good, b"message", [b"a", b"b"], "bad-signature"),
-        ("other-part", public, good, b"commit", [b"a", b"c"], "bad-signature"),
-        ("other-split", public, good, b"commit", [b"ab"], "bad-signature"),
-        ("other-key", ref.sign_public(COUNTING), good, b"commit", [b"a", b"b"], "bad-signature"),
+        ("other-label", public, good, b"message", [b"a", b"b"], "verified under another label"),
+        ("other-part", public, good, b"commit", [b"a", b"c"], "the second part changed"),
+        ("other-split", public, good, b"commit", [b"ab"], "both parts joined to one"),
+        ("other-key", ref.sign_public(COUNTING), good, b"commit", [b"a", b"b"],
+         "the public key of another seed"),
         ("s-plus-l", public, good[:32] + little(s + ref.L), b"commit", [b"a", b"b"],
-         "bad-signature"),
-        ("63-bytes", public, good[:63], b"commit", [b"a", b"b"], "bad-signature"),
-        ("65-bytes", public, good + b"\0", b"commit", [b"a", b"b"], "bad-signature"),
-        ("key-31-bytes", public[:31], good, b"commit", [b"a", b"b"], "bad-signature"),
-        ("empty", public, b"", b"commit", [b"a", b"b"], "bad-signature"),
+         "L added to S"),
+        ("63-bytes", public, good[:63], b"commit", [b"a", b"b"],
+         "the last byte of the signature left out"),
+        ("65-bytes", public, good + b"\0", b"commit", [b"a", b"b"],
+         "a zero byte put in at the end of the signature"),
+        ("key-31-bytes", public[:31], good, b"commit", [b"a", b"b"],
+         "the last byte of the public key left out"),
+        ("empty", public, b"", b"commit", [b"a", b"b"], "the signature is empty"),
     ):  # fmt: skip
         yield case(f"ed25519-verify-{name}", "PRIM-07 PRIM-08", name, "verify", {
             "public": its.hex(), "signature": signature.hex(), "label": label.hex(),
-            "parts": tagged(parts)}, reason)  # fmt: skip
+            "parts": tagged(parts)}, "bad-signature" if what else None,
+            parent="ed25519-verify-good" if what else None, mutation=what)  # fmt: skip
     order_8 = un("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
     torsion = [ref.decode_point(order_8) or ref.NEUTRAL]
     while torsion[-1] != ref.NEUTRAL:
@@ -192,18 +239,27 @@ def ed25519_cases() -> Iterator[Json]:
     keys: list[tuple[str, bytes, str | None]] = [("honest", public, None)]
     keys.append(("base-point", ref.encode_point(ref.BASE), None))
     for n, point in enumerate(torsion):
-        small, reason = ref.encode_point(point), "bad-key"
-        keys.append((f"small-{n}", small, reason))
+        multiple = f"{n + 1} times a point of order 8"
+        keys.append((f"small-{n}", ref.encode_point(point), f"the key is {multiple}"))
         if point != ref.NEUTRAL:
             mixed = ref.encode_point(ref.add(honest, point))
-            keys.append((f"mixed-{n}", mixed, reason))
-    for name, number in (("negative-zero", 1 | 1 << 255), ("minus-one-negative-zero",
-                         (ref.P - 1) | 1 << 255), ("y-p", ref.P), ("y-p-plus-1", ref.P + 1),
-                         ("y-p-plus-3", ref.P + 3), ("y-p-negative", ref.P | 1 << 255),
-                         ("highest", (1 << 256) - 1), ("not-on-curve", 2)):  # fmt: skip
-        keys.append((name, little(number), "bad-key"))
-    keys += [("31-bytes", public[:31], "bad-key"), ("33-bytes", public + b"\0", "bad-key"),
-             ("empty", b"", "bad-key")]  # fmt: skip
-    for name, key, reason_of in keys:
+            keys.append((f"mixed-{n}", mixed, f"{multiple} added to the key"))
+    for name, number, what in (
+        ("negative-zero", 1 | 1 << 255, "y is 1, and the top bit is set where x is 0"),
+        ("minus-one-negative-zero", (ref.P - 1) | 1 << 255,
+         "y is p - 1, and the top bit is set where x is 0"),
+        ("y-p", ref.P, "y is p"), ("y-p-plus-1", ref.P + 1, "y is p + 1"),
+        ("y-p-plus-3", ref.P + 3, "y is p + 3"),
+        ("y-p-negative", ref.P | 1 << 255, "y is p, and the top bit is set"),
+        ("highest", (1 << 256) - 1, "all bits are set"),
+        ("not-on-curve", 2, "y is 2, and no point of the curve has that"),
+    ):  # fmt: skip
+        keys.append((name, little(number), what))
+    keys += [("31-bytes", public[:31], "the last byte left out"),
+             ("33-bytes", public + b"\0", "a zero byte put in at the end"),
+             ("empty", b"", "the key is empty")]  # fmt: skip
+    for name, key, mutation in keys:
         yield case(f"ed25519-key-{name}", "PRIM-06", name, "check sign key",
-                   {"public": key.hex()}, reason_of)  # fmt: skip
+                   {"public": key.hex()}, "bad-key" if mutation else None,
+                   parent="ed25519-key-honest" if mutation else None,
+                   mutation=mutation)  # fmt: skip

@@ -426,3 +426,13 @@ def test_no_write_capability_is_shown() -> None:
     secrets = {"capability": mailbox.capability}
     for thing in (state_of(world["bob"]), Contact("ann", mailbox), mailbox):
         assert shown(thing, secrets) == set()
+
+
+def test_a_direct_room_keeps_no_room_signature_key() -> None:
+    world = World("ann", "bob", policy=Policy(Mode.DIRECT))
+    for turn in range(4):
+        who, other = ("ann", "bob") if turn % 2 == 0 else ("bob", "ann")
+        world[other].receive(world.send(who).message, world.now)
+        kept = [e for room in world.rooms.values() for e in room.state.epochs.values()]
+        assert len(kept) == 2 * (turn + 1)
+        assert all(epoch.room_sign is None for epoch in kept)

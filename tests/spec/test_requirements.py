@@ -117,15 +117,22 @@ def test_every_id_cited_in_the_specification_is_defined(chapter: str) -> None:
 OWN_LABELS = {"invitation seen", "waiting", "room digest"}
 
 
-def package_labels() -> dict[str, set[str]]:
-    """The labels in the package's calls, by what they are given to: KDF, H, or a signature."""
+# Stores and transports have formats of their own, with labels of their own.
+OWN_FOLDERS = ("store", "transport")
+
+
+def package_labels(*, own: bool = False) -> dict[str, set[str]]:
+    """The labels in the package's calls, by what they are given to: KDF, H, or a signature.
+
+    `own`: those of stores and transports instead of those of the protocol.
+    """
     place = {
         "KDF": ("KDF", 1), "each": ("KDF", 0), "H": ("H", 0), "sign": ("sign", 1),
         "seal_signed": ("sign", 1), "verify": ("sign", 2),
     }  # fmt: skip
     found: dict[str, set[str]] = {"KDF": set(), "H": set(), "sign": set()}
     for path, text in SOURCES.items():
-        if path.parts[0] != "evanesce":
+        if path.parts[0] != "evanesce" or (path.parts[1] in OWN_FOLDERS) != own:
             continue
         tree = ast.parse(text)
         named = {
@@ -154,6 +161,7 @@ def test_the_labels_are_those_of_the_code(heading: str, kind: str) -> None:
     listed = [row[0].strip('`"') for row in rows(CONSTANTS, heading)]
     assert [label for label, count in Counter(listed).items() if count > 1] == []
     assert set(listed) == package_labels()[kind] - OWN_LABELS
+    assert not package_labels(own=True)[kind] & package_labels()[kind]
 
 
 # --- types and other numbers ---------------------------------------------------------------------

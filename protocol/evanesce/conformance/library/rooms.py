@@ -1,0 +1,99 @@
+"""Operations that take a whole epoch: joining, applying a commit, and the ids of members."""
+
+from __future__ import annotations
+
+from ... import membership
+from ...epoch import EpochKeys
+from ...errors import EvanesceError
+from ...group import apply_commit
+from ...membership import Policy, Roster
+from ...primitives import SUITE_1
+from ...room import Room
+from ...secret import Secret
+from ...state import Epoch, RoomState
+from .registry import Json, operation
+from .values import identity_keys, identity_of, package_keys, un
+
+__all__ = ["place_of", "room_in"]
+
+
+def place_of(state: RoomState) -> Json:
+    """Where a room stands: number, transcript and context of its epoch."""
+    now = state.epoch
+    return {
+        "number": now.number,
+        "transcript": now.transcript.hex(),
+        "context": now.context.hex(),
+    }
+
+
+def room_in(
+    i: Json,
+    now: int,
+    *,
+    leaf: bytes | None = None,
+    room_sign: bytes | None = None,
+    peer_leaf: bytes | None = None,
+) -> RoomState:
+    """The state of a device in an *epoch*, of which a case tells the keys that it needs.
+
+    `leaf` and `room_sign` are the device's own private keys in it, as far as the case has them.
+    Chains start from keys of zeros: who uses this speaks with none of them.
+    """
+    room, me = un(i["room"]), un(i["me"])
+    roster = Roster.parse(un(i["roster"]), room)
+    keys = EpochKeys(
+        b"",
+        {member: Secret(bytes(32)) for member in roster.members},
+        {m: Secret(un(key)) for m, key in zip(roster.members, i["handshakes"], strict=True)},
+        {m: Secret(un(key)) for m, key in zip(roster.members, i["inits"], strict=True)},
+        Secret(bytes(32)),
+    )
+    parent, sending = Epoch.open(
+        keys, SUITE_1, room, me,
+        number=i["number"],
+        transcript=un(i["transcript"]),
+        roster=roster,
+        policy=Policy.from_value(i["policy"]),
+        opener=un(i["opener"]),
+        time=now,
+        leaf=leaf,
+        room_sign=room_sign,
+        peer_leaf=peer_leaf,
+    )  # fmt: skip
+    state = RoomState(room, SUITE_1, me, parent.prefix, {}, None, {}, now)
+    state.enter(parent, sending, now)
+    return state
+
+
+@operation("member id")
+def _member_id(i: Json) -> Json:
+    parts = un(i["room"]), un(i["transcript"]), un(i["package_hash"])
+    return {"id": membership.member_id(*parts, i["index"]).hex()}
+
+
+@operation("creator id")
+def _creator_id(i: Json) -> Json:
+    return {"id": membership.creator_id(un(i["room"]), identity_of(i["identity"])).hex()}
+
+
+@operation("join room")
+def _join_room(i: Json) -> Json:
+    keys = package_keys(i["package"])
+    room, _ = Room.join(identity_keys(i["owner"]), keys, un(i["invitation"]), i["now"])
+    return {"me": room.own_id.hex(), **place_of(room.state)}
+
+
+@operation("apply commit")
+def _apply_commit(i: Json) -> Json:
+    state = room_in(i, i["now"], leaf=un(i["leaf"]))
+    before = Room(state).digest()
+    try:
+        applied = apply_commit(state, un(i["copy"]), i["now"])
+    except EvanesceError:
+        if Room(state).digest() != before:
+            raise ValueError("a refused commit has changed the room") from None
+        raise
+    if applied.removed_self:
+        return {"removed": True}
+    return {"removed": False, **place_of(state)}

@@ -1,0 +1,191 @@
+"""Sessions: what one device lives through in one room, step by step (spec 20.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...content import Announcement, Leave
+from ...errors import EvanesceError, HeldError, Reason, RemoteError
+from ...formats import COMMIT_COPY, MESSAGE
+from ...group import CommitMade
+from ...identity import IdentityKeys
+from ...limits import MAX_ENVELOPE
+from ...message import ParsedMessage, reopen
+from ...operations import Operation, SetPolicy, operation_from_value
+from ...room import Room
+from ...speech import Received, send_message
+from ...state import Contact
+from ...wire import decode, kind_of, peek_type
+from .founding import guests_of, policy_of
+from .registry import Json, operation
+from .rooms import place_of
+from .values import Tape, identity_keys, mailbox_of, package_keys, un, untagged
+
+__all__ = ["session"]
+
+
+class _Device:
+    """A device that is in no room yet, or in one."""
+
+    def __init__(self, owner: IdentityKeys) -> None:
+        self.owner = owner
+        self._room: Room | None = None
+
+    @property
+    def room(self) -> Room:
+        """Its room. Raise `ValueError` if the session has not begun with one."""
+        if self._room is None:
+            raise ValueError("a session begins by founding or joining")
+        return self._room
+
+    def digest(self) -> str:
+        """A string for all that is kept; empty before there is a room."""
+        return "" if self._room is None else self._room.digest().hex()
+
+    def found(self, step: Json) -> Json:
+        """Found the room."""
+        tape = Tape(un(step["random"]))
+        self._room, by_member = Room.found(
+            self.owner, policy_of(step["policy"]), guests_of(step["guests"]), step["name"],
+            mailbox_of(step["mailbox"]), step["now"], tape,
+        )  # fmt: skip
+        tape.end()
+        invitations = [by_member[m.id].hex() for m in self.room.roster if m.id in by_member]
+        return _event("founded", {**self._begun(), "invitations": invitations})
+
+    def join(self, step: Json) -> Json:
+        """Join it."""
+        keys, data = package_keys(step["package"]), un(step["invitation"])
+        self._room, _ = Room.join(self.owner, keys, data, step["now"])
+        return _event("joined", self._begun())
+
+    def send(self, step: Json) -> Json:
+        """Send a content as it stands."""
+        tape = Tape(un(step["random"]))
+        state = self.room.state
+        sent = send_message(state, self.owner, un(step["content"]), step["now"], tape)
+        tape.end()
+        index = ParsedMessage.parse(sent.message).header.number
+        place = {"number": self.room.epoch, "transcript": self.room.transcript.hex()}
+        out = {"message": sent.message.hex(), "id": sent.id.hex(), **place, "index": index}
+        return _event("sent", out)
+
+    def receive(self, step: Json) -> Json:
+        """Receive what a mailbox of the room gives."""
+        data, now = un(step["data"]), step["now"]
+        match peek_type(data):
+            case MESSAGE.type:
+                return _received(self.room.receive(data, now))
+            case COMMIT_COPY.type:
+                applied = self.room.apply(data, now)
+                if applied.removed_self:
+                    return _event("removed", {})
+                out = {"committer": applied.committer.id.hex(), **place_of(self.room.state)}
+                return _event("committed", out)
+        kind_of(decode(data, limit=MAX_ENVELOPE))  # what is not an object says so
+        raise RemoteError(Reason.WRONG_TYPE, "neither a message nor a commit copy")
+
+    def commit(self, step: Json) -> Json:
+        """Commit; the directory of the step takes the place of what the room has learned itself."""
+        tape, state = Tape(un(step["random"])), self.room.state
+        parent, learned = state.epoch.roster, state.directory
+        state.directory = {
+            un(row["member"]): Contact(row["name"], row["mailbox"] and mailbox_of(row["mailbox"]))
+            for row in step["directory"]
+        }
+        operations = [_operation(value) for value in untagged(step["operations"])]
+        try:
+            made = self.room.commit(
+                self.owner, operations, guests_of(step["guests"]), step["now"], tape
+            )
+        except EvanesceError:
+            state.directory = learned
+            raise
+        tape.end()
+        copies = {m.id: COMMIT_COPY.parse(made.copies[m.id]) for m in parent if m.id in made.copies}
+        slots = [[member.hex(), slot and slot.hex()] for member, (_, slot) in copies.items()]
+        out = {"commit": _sealed(made).hex(), "slots": slots, **place_of(state)}
+        invitations = [made.invitations[member.id].hex() for member in made.added]
+        return _event("committed", {**out, "invitations": invitations})
+
+    def export(self, step: Json) -> Json:
+        """Export a secret."""
+        secret = self.room.export(un(step["label"]), step["size"])
+        return _event("exported", {"secret": secret.hex()})
+
+    def look(self, step: Json) -> Json:
+        """Erase what has had its time."""
+        self.room.expire(step["now"])
+        return _event("looked", {})
+
+    def restart(self, _: Json) -> Json:
+        """Read again what has been written."""
+        self._room = Room.restore(self.room.records())
+        return _event("restarted", {})
+
+    def _begun(self) -> Json:
+        room = self.room
+        return {"room": room.id.hex(), "me": room.own_id.hex(), **place_of(room.state)}
+
+
+def _operation(value: list[Any]) -> Operation:
+    """An operation as an application may ask for it: a policy is judged when the commit is made."""
+    match value:
+        case [3, policy]:
+            return SetPolicy(policy_of(policy))
+    return operation_from_value(value)
+
+
+def _sealed(made: CommitMade) -> bytes:
+    """The sealed commit that all copies hold."""
+    (sealed,) = {COMMIT_COPY.parse(copy)[0] for copy in made.copies.values()}
+    return bytes(sealed)
+
+
+def _event(name: str, out: Json) -> Json:
+    return {"outcome": "event", "event": name, "out": out}
+
+
+def _received(got: Received) -> Json:
+    content = reopen(got.key, got.ciphertext)
+    out: Json = {
+        "sender": got.sender.hex(),
+        "number": got.epoch,
+        "index": got.index,
+        "id": got.id.hex(),
+        "content": content.hex(),
+        "missing": got.missing,
+        "lost": got.lost,
+        "evicted": [[member.hex(), number] for member, number in got.evicted.items()],
+    }
+    if isinstance(got.content, Leave):
+        return _event("leave", out)
+    if isinstance(got.content, Announcement):
+        return _event("announced", out)
+    timers = {
+        "after_view": got.evaporation.after_view,
+        "lifetime": got.evaporation.lifetime,
+    }
+    return {"outcome": "delivered", "out": {**out, **timers}}
+
+
+@operation("session")
+def session(i: Json) -> list[Json]:
+    """Do all steps; each result has the digest of what is kept after it."""
+    device = _Device(identity_keys(i["owner"]))
+    steps: dict[str, Callable[[Json], Json]] = {
+        "found": device.found, "join": device.join, "send": device.send,
+        "receive": device.receive, "commit": device.commit, "export": device.export,
+        "look": device.look, "restart": device.restart,
+    }  # fmt: skip
+    results = []
+    for step in i["steps"]:
+        try:
+            result = steps[step["do"]](step)
+        except HeldError as error:
+            result = {"outcome": "held", "reason": str(error.reason)}
+        except EvanesceError as error:
+            result = {"outcome": "rejected", "reason": str(error.reason)}
+        results.append({**result, "digest": device.digest()})
+    return results
