@@ -29,7 +29,9 @@ from .identity import Identity, safety_number
 from .keypackage import Card
 from .membership import Mode, Policy, Role
 from .room import Room
+from .store.keys import Passphrase, RawKey
 from .store.memory import MemoryStore
+from .store.sqlite import SqliteStore
 from .transport.memory import MemoryTransport
 
 __all__ = [
@@ -50,8 +52,10 @@ __all__ = [
     "MessageHandle",
     "MessagesMissing",
     "Mode",
+    "Passphrase",
     "Person",
     "Policy",
+    "RawKey",
     "Reason",
     "RefreshDue",
     "Rejected",
@@ -62,6 +66,7 @@ __all__ = [
     "RoomChanged",
     "RoomJoined",
     "RoomReplaced",
+    "SqliteStore",
     "StorageError",
     "StoreFailed",
     "safety_number",

@@ -85,6 +85,9 @@ class Reason(StrEnum):
     BAD_INPUT = "bad-input"
     CLOSED = "closed"
     BAD_STORE = "bad-store"
+    WRONG_KEY = "wrong-key"
+    STORE_BUSY = "store-busy"
+    ROLLED_BACK = "rolled-back"
 
 
 class EvanesceError(Exception):

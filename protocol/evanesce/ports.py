@@ -11,13 +11,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from .errors import Reason
 from .mailbox import Mailbox, MailboxReader
 
-__all__ = ["Clock", "Delivery", "KeyDirectory", "ManualClock", "Outgoing", "Store", "SystemClock",
-           "Transaction", "Transport"]  # fmt: skip
+__all__ = ["APPLICATION", "Clock", "Delivery", "KeyDirectory", "ManualClock", "Outgoing",
+           "Scrubbing", "Store", "SystemClock", "Transaction", "Transport"]  # fmt: skip
+
+# Names that start so are the application's: a device never reads or writes them. A store treats
+# them like any others, so that one transaction can hold records of both.
+APPLICATION: Final = b"app/"
 
 
 class Transaction(Protocol):
@@ -33,16 +37,35 @@ class Transaction(Protocol):
         """Delete a record; deleting a missing one is fine."""
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """All records whose name starts with `prefix`, in the order of their names."""
+        """All records whose name starts with `prefix`, in the order of their names.
+
+        The transaction may write while it scans: a record deleted meanwhile is not given any more,
+        one added meanwhile may be given or not, and each is given once at most.
+        """
 
 
 class Store(Protocol):
-    """Where a device keeps everything, keys included. It must encrypt what it writes."""
+    """Where a device keeps everything, keys included. It must encrypt what it writes.
+
+    `evanesce.testing.check_store` checks a store of one's own.
+    """
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A transaction: committed durably when the block ends, undone when it raises.
 
-        Raise `StorageError` (bad-store) when it cannot be committed.
+        Raise `StorageError` (bad-store) when it cannot be committed, `LocalError` (bad-store)
+        inside another transaction of this store, which goes on unharmed.
+        """
+
+
+@runtime_checkable
+class Scrubbing(Protocol):
+    """A store that can make what was deleted or overwritten go from its files."""
+
+    def scrub(self) -> None:
+        """Leave nothing of erased data in any file of the store; not inside a transaction.
+
+        Raise `StorageError` when that is not possible now: it is called again later.
         """
 
 

@@ -19,10 +19,10 @@ class _Transaction:
         return self.written[name] if name in self.written else self._base.get(name)
 
     def put(self, name: bytes, data: bytes) -> None:
-        self.written[name] = data
+        self.written[bytes(name)] = bytes(data)  # a bytearray goes on living with its owner
 
     def delete(self, name: bytes) -> None:
-        self.written[name] = None
+        self.written[bytes(name)] = None
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         names = {name for name in (*self._base, *self.written) if name.startswith(prefix)}
