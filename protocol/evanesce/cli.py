@@ -12,6 +12,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from . import __version__
+from .conformance.commands import add_conformance, split_command
+from .conformance.text import RunError
+from .conformance.vectors_commands import add_vectors
 from .demo.play import play
 from .demo.report import as_data, as_text
 from .demo.script import parse_script
@@ -46,13 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--seed", metavar="TEXT",
         help="make the run reproducible to the byte; nothing in it is secret then",
     )  # fmt: skip
-    options = parser.parse_args(arguments)
+    demo.set_defaults(run=lambda given: _demo(given.script, given.json, given.seed))
+    add_vectors(commands)
+    add_conformance(commands)
+    own, harness = split_command(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(own)
+    if harness is not None:
+        options.command_of_harness = harness
     try:
-        return _demo(options.script, options.json, options.seed)
-    except EvanesceError as error:
+        code: int = options.run(options)
+    except (EvanesceError, RunError) as error:
         print(f"evanesce: {error}", file=sys.stderr)
     except OSError as error:
         print(f"evanesce: {error.filename}: {error.strerror}", file=sys.stderr)
+    else:
+        return code
     return BAD_INPUT
 
 

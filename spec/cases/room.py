@@ -234,6 +234,8 @@ def join_commit_cases() -> Iterator[Json]:
         ("no-signature", with_field(2, None, DANS), "bad-signature", "nil as signature"),
         ("signature-changed", with_field(2, changed_byte(DANS[2], 0), DANS), "bad-signature",
          "the first byte of the signature changed"),
+        ("signed-by-new-key", with_field(2, ref.sign(ADDING.room_seed, b"commit", *DANS[:2]), DANS),
+         "bad-signature", "signed with the room signature key that the commit itself brings"),
         ("direct", with_field(5, [0, False, None, 1], DANS), "wrong-mode",
          "the policy of the welcome has mode 0 and a lifetime of 1"),
         ("other-policy", with_field(5, [1, True, None, 259_200], DANS), "bad-state-hash",

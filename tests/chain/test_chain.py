@@ -216,6 +216,7 @@ def test_the_longest_jump_is_read_and_none_past_it() -> None:
 
 
 def test_of_too_many_skipped_keys_the_oldest_go() -> None:
+    """REQ-CHAIN-11, REQ-LIMIT-18."""
     keys = keys_of(KEY, MAX_JUMP + 5)
     _, chain = ReceivingChain(Secret(KEY)).at(MAX_JUMP, NOW)
     _, chain = chain.at(MAX_JUMP + 4, NOW + 1)  # skips three
@@ -239,7 +240,8 @@ def test_a_chain_reads_to_the_last_index() -> None:
 
 
 def test_a_message_that_is_not_accepted_uses_nothing_up() -> None:
-    """The caller drops the second value: a forged message of any index changes nothing."""
+    """The caller drops the second value: a forged message of any index changes nothing.
+    REQ-CHAIN-05."""
     _, chain = ReceivingChain(Secret(KEY)).at(3, NOW)
     before = dump(chain)
     for index in (0, 1, 2, 4, 5, 4 + MAX_JUMP):
@@ -250,7 +252,8 @@ def test_a_message_that_is_not_accepted_uses_nothing_up() -> None:
 
 
 def test_after_a_message_no_key_leads_back_to_it() -> None:
-    """Forward secrecy of the state itself: what is kept does not hold the key that was used."""
+    """Forward secrecy of the state itself: what is kept does not hold the key that was used.
+    REQ-CHAIN-13, REQ-DEL-03."""
     keys = keys_of(KEY, 8)
     _, chain = ReceivingChain(Secret(KEY)).at(4, NOW)
     _, chain = chain.at(2, NOW)
@@ -268,6 +271,7 @@ def test_after_a_message_no_key_leads_back_to_it() -> None:
 
 
 def test_closing_keeps_what_is_missing_and_erases_the_chain_key() -> None:
+    """REQ-CHAIN-09, REQ-DEL-03."""
     keys = keys_of(KEY, 10)
     _, chain = ReceivingChain(Secret(KEY)).at(2, NOW)
     closed, lost = chain.close(7, NOW + 9)
@@ -298,6 +302,7 @@ def test_closing_at_what_was_read_leaves_nothing() -> None:
 
 
 def test_closing_below_what_was_read_is_refused() -> None:
+    """REQ-CHAIN-09."""
     _, chain = ReceivingChain(Secret(KEY)).at(4, NOW)
     before = dump(chain)
     for count in (0, 1, 4):
@@ -309,6 +314,7 @@ def test_closing_below_what_was_read_is_refused() -> None:
 
 
 def test_closing_far_ahead_is_a_gap_to_report() -> None:
+    """REQ-CHAIN-09."""
     _, chain = ReceivingChain(Secret(KEY)).at(1, NOW)
     closed, lost = chain.close(1 + MAX_JUMP, NOW)
     assert not lost

@@ -379,11 +379,12 @@ def test_viewing_never_extends(
 
 @given(st.integers(1, MAX_LIFETIME), st.integers(-1_000, 1_000))
 def test_neither_clock_alone_makes_a_message_last(lifetime: int, lead: int) -> None:
-    """A sender's clock that is ahead does not help, nor does a late delivery."""
+    """REQ-EVAP-03: a sender's clock that is ahead does not help, nor does a late delivery."""
     assert Evaporation(None, lifetime).deadline(NOW + lead, NOW) == NOW + min(lead, 0) + lifetime
 
 
 def test_the_deadlines_of_a_viewed_message() -> None:
+    """REQ-EVAP-04."""
     assert Evaporation(30, 600).deadline_viewed(NOW, NOW, NOW + 100) == NOW + 130
     assert Evaporation(30, 600).deadline_viewed(NOW, NOW, NOW + 570) == NOW + 600
     assert Evaporation(30, 600).deadline_viewed(NOW, NOW, NOW + 599) == NOW + 600

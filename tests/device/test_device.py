@@ -285,6 +285,7 @@ async def test_what_is_said_before_the_first_answer_all_arrives(
 async def test_without_a_directory_the_last_resort_package_of_the_card_serves(
     world: World,
 ) -> None:
+    """REQ-ID-13."""
     pipe = Pipe(world.relay)
     mina = await world.open("Mina", transport=pipe)
     junho = await world.open("Junho", transport=pipe)
@@ -305,6 +306,7 @@ async def test_a_card_for_one_peer_gives_full_secrecy_without_a_directory(world:
 
 
 async def test_a_one_time_package_admits_four_times_and_no_more(world: World) -> None:
+    """REQ-ID-09."""
     pipe = Pipe(world.relay)
     mina = await world.open("Mina", transport=pipe)
     junho = await world.open("Junho", transport=pipe)
@@ -354,6 +356,7 @@ async def test_a_thousand_messages_may_await_an_answer(
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_two_who_begin_at_once_end_up_in_one_room(seed: int) -> None:
+    """REQ-DIR-08."""
     world = World(lambda clock: Disorderly(clock, seed))
     mina, junho = await world.open("Mina"), await world.open("Junho")
     hers = await mina.device.direct(await junho.device.card())
@@ -382,7 +385,8 @@ async def test_two_who_begin_at_once_end_up_in_one_room(seed: int) -> None:
 async def test_two_rooms_begun_at_once_converge_though_an_answer_comes_first(
     world: World, mina: Actor, junho: Actor
 ) -> None:
-    """One side answers in the room that serves before the other has heard of the second room."""
+    """One side answers in the room that serves before the other has heard of the second room.
+    REQ-DIR-08."""
     hers = await mina.device.direct(await junho.device.card())
     his = await junho.device.direct(await mina.device.card())
     for one, other, hi in ((mina, junho, his), (junho, mina, hers)):
@@ -421,6 +425,7 @@ async def test_each_side_is_told_which_of_two_rooms_serves(
 async def test_a_peer_that_lost_its_state_begins_a_new_room_that_replaces_the_old(
     world: World, mina: Actor, junho: Actor
 ) -> None:
+    """REQ-DIR-08."""
     backup = mina.store.contents()
     old = await world.direct(mina, junho)
     await world.advance(1)
@@ -440,6 +445,7 @@ async def test_a_peer_that_lost_its_state_begins_a_new_room_that_replaces_the_ol
 
 
 async def test_a_device_does_not_invite_itself(world: World, mina: Actor) -> None:
+    """REQ-ID-11."""
     for card in (await mina.device.card(), await mina.device.card(one_time=True)):
         with refused(Reason.ALREADY_MEMBER, mina.store, error=LocalError):
             await mina.device.direct(card)
@@ -448,6 +454,7 @@ async def test_a_device_does_not_invite_itself(world: World, mina: Actor) -> Non
 
 
 async def test_a_card_admits_until_it_expires(world: World) -> None:
+    """REQ-ID-11, REQ-LIMIT-24."""
     pipe = Pipe(world.relay)
     mina = await world.open("Mina", transport=pipe)
     junho = await world.open("Junho", transport=pipe)
@@ -518,6 +525,7 @@ async def test_a_group_of_one_can_be_founded_and_grow(
 async def test_what_is_said_before_the_others_have_joined_reaches_them(
     world: World, mina: Actor, junho: Actor, sora: Actor
 ) -> None:
+    """REQ-ENV-22."""
     cards = [await junho.device.card(), await sora.device.card()]
     await junho.close()
     room = await mina.device.create_room(cards)
@@ -1317,6 +1325,7 @@ async def test_a_relay_that_does_not_answer_keeps_nobody_from_reading(
 async def test_a_full_mailbox_delays_what_it_cannot_take(
     world: World, mina: Actor, junho: Actor
 ) -> None:
+    """REQ-ENV-09."""
     room = await world.direct(mina, junho)
     await junho.close()
     for n in range(MAILBOX_ENVELOPES):
@@ -1333,6 +1342,7 @@ async def test_a_full_mailbox_delays_what_it_cannot_take(
 async def test_a_refused_envelope_is_told_and_not_sent_again(
     world: World, mina: Actor, junho: Actor
 ) -> None:
+    """REQ-ENV-09."""
     room = await world.direct(mina, junho)
     (own,) = (m for m in junho.store.mailboxes() if m.room == room.id)
     await world.relay.close_mailbox(own.keys.reader())
@@ -1349,7 +1359,7 @@ async def test_a_refused_envelope_is_told_and_not_sent_again(
 async def test_a_junk_key_package_at_the_directory_keeps_nobody_from_being_reached(
     world: World, mina: Actor, junho: Actor, sora: Actor
 ) -> None:
-    """Anybody may publish there: the card's own package still serves."""
+    """REQ-ID-13: anybody may publish there: the card's own package still serves."""
     card = await junho.device.card()
     fingerprint = junho.device.identity.fingerprint
     for _ in range(ONE_TIME_STOCK):
@@ -1439,6 +1449,7 @@ async def test_messages_that_were_not_viewed_are_in_the_inbox_after_a_restart(
 async def test_a_message_being_viewed_when_the_device_stops_is_erased_when_it_opens(
     world: World, mina: Actor, junho: Actor
 ) -> None:
+    """REQ-EVAP-07."""
     room = await world.direct(mina, junho)
     await room.send("seen, never closed", after_view=0)
     await world.settle()
@@ -1461,7 +1472,8 @@ async def test_a_message_being_viewed_when_the_device_stops_is_erased_when_it_op
 async def test_a_delivery_is_acked_only_after_the_store_has_it(
     world: World, mina: Actor, junho: Actor
 ) -> None:
-    """In whatever state a device stops: what the relay has forgotten, the store has."""
+    """In whatever state a device stops: what the relay has forgotten, the store has.
+    REQ-ENV-21, REQ-EVAP-05."""
     room = await world.direct(mina, junho)
     states: list[tuple[int, bool]] = []
 
@@ -1482,6 +1494,7 @@ async def test_a_delivery_is_acked_only_after_the_store_has_it(
 async def test_unsent_messages_go_out_after_a_restart_as_the_same_bytes(
     world: World, mina: Actor, junho: Actor
 ) -> None:
+    """REQ-ENV-09, REQ-CHAIN-14."""
     room = await world.direct(mina, junho)
     world.relay.down = True
     await room.send("unsent")
@@ -1664,6 +1677,7 @@ async def test_an_invitation_is_taken_by_the_contact_mailbox_only(
 async def test_a_flood_of_messages_of_unknown_epochs_is_bounded(
     world: World, mina: Actor, junho: Actor
 ) -> None:
+    """REQ-ENV-15, REQ-LIMIT-28."""
     room = await world.group(mina, junho)
     random = Stream("flood")
     sender = mina.person(room, mina).member

@@ -219,7 +219,8 @@ def commit_copy(room: bytes, size: int, number: int) -> bytes:
 
 
 async def test_what_waits_is_bounded_in_bytes_too(world: World, junho: Actor) -> None:
-    """At the limit it is held, one more byte is refused, and room by count would be left."""
+    """At the limit it is held, one more byte is refused, and room by count would be left.
+    REQ-ENV-15, REQ-LIMIT-28."""
     size = 700_000
     fits = MAX_WAITING_BYTES // (size + 400)
     contact = junho.mailbox(None)
@@ -242,7 +243,8 @@ async def test_what_waits_is_bounded_in_bytes_too(world: World, junho: Actor) ->
 async def test_a_flood_at_the_contact_mailbox_leaves_a_room_its_place(
     world: World, mina: Actor, junho: Actor
 ) -> None:
-    """Who knows a card and a room's id, a removed member say, cannot make honest mail be lost."""
+    """Who knows a card and a room's id, a removed member say, cannot make honest mail be lost.
+    REQ-ENV-15."""
     room = await world.group(mina, junho)
     random = Stream("flood")
     for _ in range(MAX_WAITING + 1):
@@ -299,7 +301,7 @@ async def test_closing_while_a_message_is_open_keeps_the_applications_own_error(
 async def test_a_room_in_which_nothing_was_said_gives_way_to_the_peers(
     world: World, mina: Actor, junho: Actor
 ) -> None:
-    """Whatever its id: the peer has never heard of it, and writes in its own."""
+    """REQ-DIR-08: whatever its id: the peer has never heard of it, and writes in its own."""
     for number in range(4):
         silent = await mina.device.direct(await junho.device.card())
         his = await junho.device.direct(await mina.device.card())

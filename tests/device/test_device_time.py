@@ -160,6 +160,7 @@ async def test_messages_evaporate_each_at_its_own_time(
 async def test_a_message_evaporates_while_it_is_shown(
     world: World, junho: Actor, talk: Conversation
 ) -> None:
+    """REQ-EVAP-04, REQ-EVAP-07."""
     message = await send(world, talk, after_view=30)
     async with junho.device.message(message).open() as body:
         assert body == "a message"
@@ -173,6 +174,7 @@ async def test_a_message_evaporates_while_it_is_shown(
 async def test_what_fell_due_while_the_device_was_closed_evaporates_when_it_opens(
     world: World, junho: Actor, talk: Conversation
 ) -> None:
+    """REQ-EVAP-07."""
     timed = await send(world, talk, after_view=60)
     short = await send(world, talk, lifetime=100)
     long = await send(world, talk, lifetime=HOUR)
@@ -192,6 +194,7 @@ async def test_what_fell_due_while_the_device_was_closed_evaporates_when_it_open
 async def test_a_message_that_comes_too_late_is_not_kept(
     world: World, junho: Actor, talk: Conversation
 ) -> None:
+    """REQ-EVAP-05."""
     await junho.close()
     late = await send(world, talk, lifetime=100)
     fresh = await send(world, talk, lifetime=101)
@@ -206,6 +209,7 @@ async def test_a_message_that_comes_too_late_is_not_kept(
 async def test_ones_own_copy_evaporates_as_if_viewed_when_sent(
     world: World, mina: Actor, talk: Conversation
 ) -> None:
+    """REQ-EVAP-09."""
     once = await send(world, talk, after_view=0)
     timed = await send(world, talk, after_view=60)
     lasting = await send(world, talk)
@@ -234,6 +238,7 @@ async def test_an_own_copy_of_another_session_evaporates_too(
 async def test_wrap_keys_change_every_hour_and_survivors_stay_readable(
     world: World, junho: Actor, talk: Conversation
 ) -> None:
+    """REQ-EVAP-08."""
     message = await send(world, talk)
     seen = set()
     for _ in range(5):
@@ -460,6 +465,7 @@ async def test_a_closed_room_keeps_no_keys_after_its_grace(
 async def test_a_mailbox_changes_after_a_removal_and_the_old_one_is_closed_once_drained(
     world: World, mina: Actor, junho: Actor, sora: Actor
 ) -> None:
+    """REQ-ENV-19, REQ-ENV-20, REQ-LIMIT-31."""
     room = await world.group(mina, junho, sora)
     old = {actor.name: actor.mailbox(room).address for actor in (mina, junho)}
     await room.remove(mina.person(room, sora))
@@ -482,6 +488,7 @@ async def test_a_mailbox_changes_after_a_removal_and_the_old_one_is_closed_once_
 async def test_a_retired_mailbox_is_still_read(
     world: World, mina: Actor, junho: Actor, sora: Actor
 ) -> None:
+    """REQ-ENV-20."""
     room = await world.group(mina, junho, sora)
     await world.check_talk(room, mina, junho, sora)
     old = mina.mailbox(room).address
@@ -502,6 +509,7 @@ async def test_a_retired_mailbox_is_still_read(
 async def test_a_mailbox_is_not_closed_before_all_have_spoken_since(
     world: World, mina: Actor, junho: Actor, sora: Actor
 ) -> None:
+    """REQ-ENV-20, REQ-LIMIT-31."""
     duri = await world.open("Duri")
     room = await world.group(mina, junho, sora, duri)
     await duri.close()
@@ -520,6 +528,7 @@ async def test_a_mailbox_is_not_closed_before_all_have_spoken_since(
 async def test_the_mailbox_of_a_room_one_was_removed_from_is_closed_too(
     world: World, mina: Actor, junho: Actor, sora: Actor
 ) -> None:
+    """REQ-ENV-20."""
     room = await world.group(mina, junho, sora)
     old = sora.mailbox(room).address
     await room.remove(mina.person(room, sora))
@@ -605,6 +614,7 @@ async def test_handing_out_cards_does_not_use_up_the_stock_of_the_directory(
 async def test_the_last_resort_package_is_rotated_after_a_week_and_erased_72_hours_later(
     world: World, mina: Actor
 ) -> None:
+    """REQ-ID-10, REQ-DEL-10, REQ-LIMIT-25, REQ-LIMIT-26."""
     first = current_last_resort(mina)
     await world.advance(SIGNED_PREKEY_ROTATION - 1)
     assert current_last_resort(mina) == first
@@ -623,6 +633,7 @@ async def test_the_last_resort_package_is_rotated_after_a_week_and_erased_72_hou
 async def test_a_card_admits_for_a_week_and_reaches_its_owner_72_hours_later(
     world: World, age: int
 ) -> None:
+    """REQ-LIMIT-24."""
     pipe = Pipe(world.relay)
     mina = await world.open("Mina", transport=pipe)
     junho = await world.open("Junho", transport=pipe)
@@ -665,6 +676,7 @@ async def test_a_room_begun_by_last_resort_is_weak_until_the_package_is_surely_e
 async def test_packages_are_erased_when_they_have_expired_and_new_ones_take_their_place(
     world: World, mina: Actor
 ) -> None:
+    """REQ-ID-10, REQ-DEL-10."""
     old = {s.keys.package.hash for s in shelf(mina)}
     await world.advance(PACKAGE_LIFETIME)
     assert {s.keys.package.hash for s in shelf(mina) if not s.keys.package.last_resort} <= old
@@ -680,7 +692,7 @@ async def test_packages_are_erased_when_they_have_expired_and_new_ones_take_thei
 async def test_whoever_claims_gets_a_package_that_can_be_used(
     world: World, mina: Actor, junho: Actor
 ) -> None:
-    """Even when all that the directory holds has been there for a month."""
+    """REQ-ID-13: even when all that the directory holds has been there for a month."""
     await world.advance(PACKAGE_LIFETIME + SIGNED_PREKEY_GRACE + TICK)
     await world.advance(TICK)
     talk = await mina.device.direct(await junho.device.card())
@@ -692,6 +704,7 @@ async def test_whoever_claims_gets_a_package_that_can_be_used(
 async def test_a_used_prekey_is_erased_with_the_join(
     world: World, mina: Actor, junho: Actor
 ) -> None:
+    """REQ-ID-14, REQ-DEL-10."""
     def prekeys() -> int:
         return sum(key is not None for s in shelf(junho) for key in s.keys.one_time_prekeys)
 

@@ -111,6 +111,7 @@ def test_a_kept_message_says_what_was_sent(shelf: Shelf, body: str | bytes) -> N
 
 
 def test_a_kept_message_lies_sealed(shelf: Shelf) -> None:
+    """REQ-EVAP-05."""
     message = shelf.keep("a very secret sentence")
     shelf.view(message)
     assert not found_in([b"a very secret sentence", shelf.keys[message]], shelf.store)
@@ -118,6 +119,7 @@ def test_a_kept_message_lies_sealed(shelf: Shelf) -> None:
 
 
 def test_viewing_is_marked_once_and_in_the_store(shelf: Shelf) -> None:
+    """REQ-EVAP-06."""
     message = shelf.keep(after_view=100)
     assert (kept := shelf.record(message))
     assert kept.viewed is None
@@ -128,6 +130,7 @@ def test_viewing_is_marked_once_and_in_the_store(shelf: Shelf) -> None:
 
 
 def test_zero_seconds_after_viewing_means_on_closing(shelf: Shelf) -> None:
+    """REQ-EVAP-04."""
     message = shelf.keep("only once", after_view=0)
     assert shelf.view(message) == "only once"
     assert shelf.close(message)
@@ -174,6 +177,7 @@ def test_without_a_timer_the_lifetime_alone_counts(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("after_view", [0, 400, MAX_LIFETIME, None])
 def test_viewing_never_extends_the_lifetime(shelf: Shelf, after_view: int | None) -> None:
+    """REQ-EVAP-04."""
     message = shelf.keep(after_view=after_view, lifetime=500)
     shelf.view(message, NOW + 499)
     assert shelf.inbox.next_deadline is not None
@@ -187,12 +191,14 @@ def test_viewing_never_extends_the_lifetime(shelf: Shelf, after_view: int | None
 def test_the_lifetime_counts_from_the_earlier_of_sent_and_received(
     shelf: Shelf, sent: int, received: int
 ) -> None:
+    """REQ-EVAP-03."""
     message = shelf.keep(lifetime=300, sent=sent, received=received)
     assert shelf.inbox.due(NOW + 199) == []
     assert shelf.inbox.due(NOW + 200) == [message]
 
 
 def test_a_message_that_is_due_is_not_shown_even_before_it_is_erased(shelf: Shelf) -> None:
+    """REQ-EVAP-06."""
     message = shelf.keep("late", lifetime=300)
     assert shelf.view(message, NOW + 299) == "late"
     with pytest.raises(LocalError) as caught:
@@ -242,6 +248,7 @@ def test_the_wrap_key_lasts_for_its_hour(shelf: Shelf) -> None:
 
 
 def test_rotation_wraps_the_survivors_again_and_changes_nothing_else(shelf: Shelf) -> None:
+    """REQ-EVAP-08."""
     messages = {shelf.keep(f"number {n}", after_view=n, lifetime=9_000 + n): n for n in range(5)}
     shelf.view(next(iter(messages)), NOW + 1)
     before = {message: shelf.record(message) for message in messages}
@@ -287,6 +294,7 @@ def test_after_rotation_nothing_opens_what_was_erased(shelf: Shelf) -> None:
 
 
 def test_closing_a_message_leaves_nothing_of_it(shelf: Shelf) -> None:
+    """REQ-EVAP-07."""
     message = shelf.keep("the viewed text", after_view=0)
     shelf.view(message)
     shelf.close(message)
@@ -295,6 +303,7 @@ def test_closing_a_message_leaves_nothing_of_it(shelf: Shelf) -> None:
 
 
 def test_a_wrapped_key_belongs_to_its_message(shelf: Shelf) -> None:
+    """REQ-EVAP-08."""
     one, two = shelf.keep("one"), shelf.keep("two")
     first, second = shelf.record(one), shelf.record(two)
     assert first is not None

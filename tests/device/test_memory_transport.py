@@ -72,6 +72,7 @@ async def test_a_receiver_waits_for_what_comes(relay: Relay) -> None:
 
 
 async def test_writing_needs_the_capability(relay: Relay) -> None:
+    """REQ-ENV-11."""
     good = relay.mailbox
     wrong = Mailbox(good.address, good.envelope_key, relay.other.mailbox.capability)
     short = Mailbox(good.address, good.envelope_key, good.capability[:-1])
@@ -160,6 +161,7 @@ async def test_a_mailbox_that_closes_leaves_the_other_ones_of_a_receiver_alone(
 
 
 async def test_putting_an_envelope_twice_is_putting_it_once(relay: Relay) -> None:
+    """REQ-ENV-11."""
     item = relay.item(b"once")
     await relay.transport.send([item])
     await relay.transport.send([item, item])
@@ -182,6 +184,7 @@ async def test_an_ack_of_one_mailbox_does_nothing_in_another(relay: Relay) -> No
 
 
 async def test_a_mailbox_is_full_at_its_limit_and_takes_more_once_acked(relay: Relay) -> None:
+    """REQ-ENV-11, REQ-LIMIT-29."""
     items = [relay.item(b"%d" % n) for n in range(MAILBOX_ENVELOPES)]
     assert await relay.transport.send(items) == {}
     late = relay.item(b"late")
@@ -203,6 +206,7 @@ async def test_an_envelope_may_be_as_large_as_the_limit(relay: Relay) -> None:
 async def test_an_envelope_is_kept_for_the_retention_and_not_a_second_longer(
     relay: Relay,
 ) -> None:
+    """REQ-ENV-21, REQ-LIMIT-30."""
     await relay.transport.send([relay.item(b"kept")])
     relay.clock.advance(RETENTION)
     assert await relay.waiting() == [b"kept"]

@@ -252,6 +252,7 @@ async def test_no_key_seals_two_contents_even_from_two_copies_of_one_device(
 
 
 async def test_a_request_that_fails_in_the_store_changes_nothing(world: World) -> None:
+    """REQ-CHAIN-14."""
     mina, junho = await world.open("Mina"), await world.open("Junho")
     room = await world.group(mina, junho)
     digest = mina.device.room(room.id).digest()
@@ -270,6 +271,7 @@ async def test_a_request_that_fails_in_the_store_changes_nothing(world: World) -
 
 
 async def test_content_is_not_shown_when_the_viewed_mark_cannot_be_stored(world: World) -> None:
+    """REQ-EVAP-06."""
     mina, junho = await world.open("Mina"), await world.open("Junho")
     room = await world.direct(mina, junho)
     await room.send("secret", after_view=0)

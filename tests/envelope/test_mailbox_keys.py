@@ -44,6 +44,7 @@ def test_the_keys_belong_together(keys: MailboxKeys) -> None:
 
 
 def test_two_mailboxes_of_one_device_have_nothing_in_common(stream: Streams) -> None:
+    """REQ-ENV-02."""
     random = stream("device")
     one, other = (MailboxKeys.generate(random) for _ in "12")
     values = [*one.mailbox.value(), one.read_key, *other.mailbox.value(), other.read_key]

@@ -112,6 +112,7 @@ def test_a_package_is_read_as_it_was_made(
 
 
 def test_each_public_key_has_its_private_key(keys: KeyPackageKeys) -> None:
+    """REQ-ID-04."""
     package = keys.package
     assert dh_public(keys.signed_prekey.reveal()) == package.signed_prekey
     assert dh_public(keys.leaf.reveal()) == package.leaf_key

@@ -3,11 +3,14 @@
 Needs Node 20 and `npm ci` in tests/interop/node, so it is not collected by itself:
 
     pytest tests/interop/live.py
+
+EVANESCE_NODE names another copy of that folder.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
@@ -28,7 +31,7 @@ from evanesce.operations import Remove, SetRole
 from evanesce.primitives import Random
 from evanesce.room import Room
 
-NODE = Path(__file__).parent / "node"
+NODE = Path(os.environ.get("EVANESCE_NODE") or Path(__file__).parent / "node")
 NOW = 1_700_000_000
 POLICY = [1, False, None, 259_200]
 random: Random = secrets.token_bytes

@@ -547,7 +547,7 @@ def test_the_suite_of_the_package_is_in_the_key(
 def test_the_suite_of_an_invitation_is_that_of_the_package(
     alice: IdentityKeys, bob: IdentityKeys, keys: KeyPackageKeys, stream: Streams
 ) -> None:
-    """A downgrade: a known suite, but not the one the package was made for."""
+    """REQ-PRIM-20: a downgrade: a known suite, but not the one the package was made for."""
     higher = replace(keys.package.suite, number=2)
     package = replace(keys.package, suite=higher)
     data = seal_invitation(alice, keys.package, 1, WELCOME, stream("ephemeral"))

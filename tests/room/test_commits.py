@@ -98,6 +98,7 @@ def test_remove() -> None:
 
 @pytest.mark.parametrize("committer", ["ann", "dan"])
 def test_refresh(committer: str) -> None:
+    """REQ-EPOCH-14."""
     world = crew()
     before = world.member(committer)
     secrets = secrets_of(world[committer])
@@ -181,6 +182,7 @@ def test_everyone_may_leave_but_one() -> None:
 
 
 def test_more_leave_requests_than_a_commit_takes_wait_for_the_next_one() -> None:
+    """REQ-EPOCH-14."""
     names = [f"m{n}" for n in range(MAX_PROOFS + 1)]
     world = World("ann", *names)
     for name in names:
@@ -232,6 +234,7 @@ def test_members_take_turns_committing() -> None:
 
 
 def test_only_a_limited_number_of_epochs_is_kept() -> None:
+    """REQ-DEL-09, REQ-LIMIT-15."""
     world = World("ann", "bob")
     for _ in range(MAX_EPOCHS + 3):
         world.commit("ann")
@@ -245,7 +248,8 @@ def test_only_a_limited_number_of_epochs_is_kept() -> None:
 
 @pytest.mark.parametrize("operations", [(), "remove"])
 def test_the_keys_that_a_commit_consumes_are_gone(operations: str | tuple[()]) -> None:
-    """The old epoch's init of the committer and exporter; no epoch secret is ever kept."""
+    """The old epoch's init of the committer and exporter; no epoch secret is ever kept.
+    REQ-DEL-02, REQ-EPOCH-17."""
     world = crew()
     parent = {name: state_of(world[name]).epoch for name in KEPT}
     init = parent["ann"].inits[world["ann"].own_id].reveal()
@@ -333,6 +337,7 @@ def next_message_key(key: bytes) -> bytes:
 
 
 def test_a_removed_member_keeps_no_key_but_those_for_late_messages() -> None:
+    """REQ-DEL-05."""
     world = crew()
     world.commit("ann")
     world.commit("bob")
@@ -343,6 +348,7 @@ def test_a_removed_member_keeps_no_key_but_those_for_late_messages() -> None:
 
 
 def test_nobody_hears_a_removed_member_any_more() -> None:
+    """REQ-DEL-02."""
     world = crew()
     late = world.send("dan", "before I knew")
     made = world.make("ann", world.removal("dan"))
@@ -363,6 +369,7 @@ def test_nobody_hears_a_removed_member_any_more() -> None:
 
 
 def test_a_removed_device_may_do_nothing_any_more() -> None:
+    """REQ-DEL-05, REQ-MSG-06."""
     world = crew()
     heard = world.send("bob", "late")
     next_commit = world.make("ann", world.removal("dan"))
@@ -473,6 +480,7 @@ def test_a_commit_delivered_again_is_a_replay() -> None:
 
 
 def test_a_sibling_commit_is_a_fork() -> None:
+    """REQ-EPOCH-20."""
     world = crew()
     sibling = world["bob"]
     other = sibling.commit(
@@ -673,6 +681,7 @@ def _parent_confirmation(world: World) -> bytes:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_commit_with_one_fault_is_refused_and_changes_nothing(fault: str) -> None:
+    """REQ-WIRE-19."""
     world = crew()
     change, reason = FAULTS[fault]
     changes = change(world)

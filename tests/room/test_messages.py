@@ -502,6 +502,7 @@ def test_a_forged_leave_request_is_read_and_not_noted() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_stricter_policy_holds(mode: Mode) -> None:
+    """REQ-EVAP-02."""
     world = pair(mode, evaporation=Evaporation(30, 600))
     for own, expected in (
         (Evaporation(), Evaporation(30, 600)),
@@ -514,6 +515,7 @@ def test_the_stricter_policy_holds(mode: Mode) -> None:
 
 
 def test_a_late_message_keeps_the_policy_of_its_epoch() -> None:
+    """REQ-EVAP-02."""
     world = pair(Mode.SIGNED)
     late = world.send("ann")
     world.commit("ann", SetPolicy(Policy(Mode.SIGNED, evaporation=Evaporation(1, 2))))
@@ -563,6 +565,7 @@ def test_an_index_past_32_bits_has_no_form() -> None:
 
 
 def test_a_direct_room_awaits_an_answer_after_as_many_messages_as_can_be_skipped() -> None:
+    """REQ-DIR-06, REQ-LIMIT-17."""
     world = pair(Mode.DIRECT)
     skip_messages(world["ann"], MAX_JUMP - 1)
     last = world.send("ann", "last")
@@ -600,6 +603,7 @@ def test_the_next_epoch_tells_what_is_missing_of_the_last(read: int) -> None:
 
 
 def test_the_count_names_the_last_epoch_that_its_sender_spoke_in() -> None:
+    """REQ-DEL-02."""
     world = World("ann", "bob", "cid")
     sent = [world.send("ann", str(n)) for n in range(2)]
     for _ in range(3):
@@ -686,7 +690,7 @@ def test_having_said_nothing_before_contradicts_what_was_read() -> None:
 
 
 def test_jumping_again_and_again_loses_the_oldest_of_a_chain() -> None:
-    """A chain keeps a thousand skipped keys; when it drops one, something is lost."""
+    """REQ-LIMIT-18: a chain keeps a thousand skipped keys; when it drops one, something is lost."""
     world = pair(Mode.SIGNED)
     early = [world.send("ann", f"early {n}") for n in range(3)]
     skip_messages(world["ann"], MAX_JUMP - 3)
@@ -718,6 +722,7 @@ def crowd() -> tuple[World, dict[str, Sent]]:
 
 
 def test_a_room_full_of_skipped_keys_drops_the_oldest_of_who_has_most() -> None:
+    """REQ-CHAIN-10, REQ-LIMIT-19."""
     world, early = crowd()
     (loser,) = [n for n in early if world[n].own_id == max(world[m].own_id for m in early)]
     sent = [world.send("eve", str(n)) for n in range(3)]
@@ -744,7 +749,8 @@ def test_a_full_room_still_reads_what_skips_nothing() -> None:
 
 
 def test_nobody_pushes_out_the_few_of_another_with_its_own_many() -> None:
-    """ann skips in epoch after epoch; only ann's own oldest go, epoch by epoch."""
+    """ann skips in epoch after epoch; only ann's own oldest go, epoch by epoch.
+    REQ-CHAIN-10, REQ-LIMIT-19."""
     world = World("reader", "ann", "bob", "cid")
     few = {}
     for name in ("bob", "cid"):
@@ -788,6 +794,7 @@ def test_no_sender_makes_a_room_keep_more_skipped_keys_than_the_limit_over_epoch
 
 
 def test_skipped_keys_are_erased_after_72_hours_and_not_before() -> None:
+    """REQ-CHAIN-12, REQ-DEL-08, REQ-LIMIT-20."""
     for mode in MODES:
         world = pair(mode)
         sent = [world.send("ann") for _ in range(3)]
@@ -803,6 +810,7 @@ def test_skipped_keys_are_erased_after_72_hours_and_not_before() -> None:
 
 
 def test_an_epoch_is_erased_72_hours_after_the_next_and_not_before() -> None:
+    """REQ-DEL-07, REQ-LIMIT-14."""
     world = World("ann", "bob", "cid")
     sent = [world.send("ann") for _ in range(2)]
     world.commit("cid")
@@ -836,6 +844,7 @@ def test_an_old_epoch_of_a_direct_room_is_erased_72_hours_after_the_next() -> No
 
 
 def test_a_removed_device_reads_late_messages_for_72_hours() -> None:
+    """REQ-DEL-07."""
     world = World("ann", "bob", "cid")
     sent = [world.send("bob", str(n)) for n in range(2)]
     world.commit("ann", world.removal("cid"))
@@ -862,6 +871,7 @@ def test_the_current_epoch_never_expires() -> None:
 
 
 def test_nobody_speaks_before_a_last_resort_joiner_has_refreshed() -> None:
+    """REQ-MEM-09, REQ-MSG-06."""
     world = World("ann", "bob", outsiders=["cid"])
     guest = world.people["cid"].invited(last_resort=True)
     made = world.make("ann", invite=[guest])
@@ -890,6 +900,7 @@ def test_removing_a_last_resort_joiner_ends_the_wait() -> None:
 
 
 def test_a_direct_room_through_a_last_resort_package_is_flagged() -> None:
+    """REQ-INV-10."""
     world = World("ann", outsiders=["bob"])
     guest = world.people["bob"].invited(last_resort=True)
     ann = world.people["ann"]
@@ -907,6 +918,7 @@ def test_a_direct_room_through_a_last_resort_package_is_flagged() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_refresh_is_due_after_a_week_or_256_messages(mode: Mode) -> None:
+    """REQ-LIMIT-22."""
     world = pair(mode)
     assert not world["ann"].refresh_due(NOW + REFRESH_AFTER - 1)
     assert world["ann"].refresh_due(NOW + REFRESH_AFTER)
@@ -934,6 +946,7 @@ def test_an_answer_is_what_refreshes_in_a_direct_room() -> None:
 
 
 def test_each_answer_opens_an_epoch_and_consecutive_messages_do_not() -> None:
+    """REQ-DIR-02, REQ-MSG-06."""
     world = pair(Mode.DIRECT)
     for turn in range(1, 6):
         speaker, reader = ("bob", "ann") if turn % 2 else ("ann", "bob")
@@ -945,6 +958,7 @@ def test_each_answer_opens_an_epoch_and_consecutive_messages_do_not() -> None:
 
 
 def test_only_the_first_answer_carries_an_entry() -> None:
+    """REQ-DIR-02."""
     world = pair(Mode.DIRECT)
     first = ParsedMessage.parse(world.send("bob").message)
     again = world.send("bob")
@@ -1043,7 +1057,8 @@ def test_the_keys_of_a_direct_epoch_heal_with_each_turn() -> None:
 
 
 def test_reading_reveals_nothing_of_earlier_messages() -> None:
-    """Forward secrecy: with all that bob keeps after reading, what it read does not open."""
+    """Forward secrecy: with all that bob keeps after reading, what it read does not open.
+    REQ-DEL-03."""
     for mode in MODES:
         world = pair(mode)
         sent = [world.send("ann") for _ in range(3)]

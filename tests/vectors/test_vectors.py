@@ -4,45 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evanesce.conformance.answers import Answer
+from evanesce.conformance.compare import compare
 from evanesce.conformance.library import OPERATIONS
+from evanesce.conformance.vectors import Case, default_folder
 from evanesce.errors import EvanesceError
 
 Json = dict[str, Any]
 
-
-def vectors() -> Path:
-    """The folder of the installed package, or that of the checkout."""
-    installed = Path(str(files("evanesce") / "_vectors"))
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "vectors"
-
-
-FOLDER = vectors() / "v1"
+FOLDER = default_folder() / "v1"
 MANIFEST: Json = json.loads((FOLDER / "manifest.json").read_bytes())
 FILES: dict[str, Json] = {
     path.name: json.loads(path.read_bytes())
     for path in sorted(FOLDER.glob("*.json"))
     if path.name != "manifest.json"
 }
-CASES: dict[str, Json] = {case["id"]: case for each in FILES.values() for case in each["cases"]}
+CASES: dict[str, Case] = {
+    case["id"]: Case.of(name, case) for name, each in FILES.items() for case in each["cases"]
+}
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_case(name: str) -> None:
     case = CASES[name]
     try:
-        out, reason = OPERATIONS[case["op"]](case["in"]), None
+        out = OPERATIONS[case.op](case.input)
+        answer = Answer("ok", json.loads(json.dumps(out)))
     except EvanesceError as error:
-        out, reason = None, str(error.reason)
-    if case["op"] == "session":
-        out = [{k: v for k, v in each.items() if k != "digest"} for each in out or []]
-    assert (out, reason) == (case["out"], case["reason"])
-    assert case["result"] == ("valid" if reason is None else "invalid")
+        answer = Answer("reject", str(error.reason))
+    assert compare(case, answer).message == ""
+    assert case.result == {"ok": "valid", "reject": "invalid"}[answer.kind]
 
 
 @pytest.mark.parametrize("name", MANIFEST["files"])
@@ -61,4 +56,4 @@ def test_every_case_of_every_file_is_run_once() -> None:
 
 
 def test_every_operation_of_the_vectors_is_registered() -> None:
-    assert {case["op"] for case in CASES.values()} <= OPERATIONS.keys()
+    assert {case.op for case in CASES.values()} <= OPERATIONS.keys()

@@ -93,11 +93,16 @@ class Vectors:
         """The manifest, as it stands."""
         try:
             manifest = json.loads((self.v1 / MANIFEST).read_bytes())
-            if not isinstance(manifest["files"], dict):
-                raise TypeError("files is not an object")
+            # All that is used of it: a manifest of another form is an error here, and at once.
+            for text in ("spec", "vectors"):
+                if not isinstance(manifest[text], str):
+                    raise TypeError(f"{text} is not a string")
+            for about in manifest["files"].values():
+                _ = about["sha256"], about["bytes"], about["schema"]
+                _ = about["cases"], about["valid"], about["invalid"]
         except OSError as error:
             raise RunError(f"{self.v1 / MANIFEST}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self.v1 / MANIFEST} is not a manifest: {error}") from error
         return dict(manifest)
 
@@ -109,7 +114,7 @@ class Vectors:
     @property
     def version(self) -> str:
         """The version of the vectors."""
-        return str(self.manifest.get("vectors", "unknown"))
+        return str(self.manifest["vectors"])
 
     @property
     def names(self) -> list[str]:
@@ -173,8 +178,7 @@ class Vectors:
             valid = sum(case.valid for case in cases)
             counts = {"cases": len(cases), "valid": valid, "invalid": len(cases) - valid}
             for what, count in counts.items():
-                # The number of valid and of invalid cases came later than that of all.
-                if about.get(what, count) != count:
+                if about[what] != count:
                     found.append(f"{name}: {count} {what}, the manifest says {about[what]}")
             for case in cases:
                 if case.id in ids:
@@ -194,11 +198,10 @@ class Vectors:
     def _sum_faults(self) -> list[str]:
         try:
             lines = (self.v1 / SUMS).read_text("ascii").splitlines()
-        except FileNotFoundError:
-            # Drafts of the vectors have no such file, and say so by having no version.
-            return [f"{SUMS}: missing"] if "vectors" in self.manifest else []
-        except (OSError, ValueError) as error:
-            return [f"{SUMS}: {error}"]
+        except OSError as error:
+            return [f"{SUMS}: {error.strerror}"]
+        except UnicodeDecodeError:
+            return [f"{SUMS}: not ASCII"]
         found, named = [], set()
         for line in lines:
             match = _SUM_LINE.fullmatch(line)
@@ -213,7 +216,8 @@ class Vectors:
                 continue
             if hashlib.sha256(data).hexdigest() != match[1]:
                 found.append(f"{match[2]}: its sum is not that of {SUMS}")
-        missing = sorted({*self.names, MANIFEST} - named)
+        schemas = {about["schema"] for about in self.manifest["files"].values()}
+        missing = sorted({*self.names, *schemas, MANIFEST} - named)
         return found + [f"{SUMS}: {name} is not in it" for name in missing]
 
     def _bytes(self, name: str) -> bytes:

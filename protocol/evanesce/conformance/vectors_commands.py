@@ -6,7 +6,6 @@ import argparse
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from .checkout import coverage_text, script
@@ -148,22 +147,23 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    arguments = ["--check"] if options.check else []
-    if options.vectors is not None:
-        arguments += ["--vectors", str(options.vectors)]
-    return _script(script("generate.py"), arguments)
+    return _script("generate.py", options)
 
 
 def _coverage(options: argparse.Namespace) -> int:
     if options.check:
-        return _script(script("coverage.py"), ["--check"])
+        return _script("coverage.py", options)
 
     print_text(coverage_text(Vectors(options.vectors)))
     return 0
 
 
-def _script(path: Path, arguments: list[str]) -> int:
+def _script(name: str, options: argparse.Namespace) -> int:
+    """Run a script of the checkout, with the two options that both have."""
+    arguments = ["--check"] if options.check else []
+    if options.vectors is not None:
+        arguments += ["--vectors", str(options.vectors)]
     return subprocess.run(  # noqa: S603  a script of this checkout
-        [sys.executable, str(path), *arguments], check=False
+        [sys.executable, str(script(name)), *arguments], check=False
     ).returncode
 

@@ -1,4 +1,4 @@
-"""The operation `dispatch` (12.4): a payload in an envelope to a device, and whether it takes it."""
+"""The operation `dispatch` (12.4): a payload comes to a device; does its mailbox take it?"""
 
 from __future__ import annotations
 
