@@ -1442,7 +1442,9 @@ def found_room(
     own: IdentityKeys, policy: Policy, guests: list[Guest], name: str, mailbox: Mailbox, time: int,
     random: Random,
 ) -> Founded:  # fmt: skip
-    """Found a room (10.2)."""
+    """Found a room (10.2). The packages have been read."""
+    fail_if(not 0 <= time < 1 << 40, "bad-input")
+    fail_if(len(name.encode()) > 256, "too-large")  # REQ-LIMIT-09
     room, leaf, room_seed = random(32), random(32), random(32)
     me = creator_id(room, own.public)
     entry = make_entry(own, room, me, dh_public(leaf), sign_public(room_seed), 0)

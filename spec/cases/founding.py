@@ -10,6 +10,7 @@ from spec.cases.common import (
     Json,
     Stream,
     case,
+    changed_byte,
     identity_keys,
     keys_json,
     mailbox_json,
@@ -208,5 +209,16 @@ def refused_foundings(
          "used-package", "signed-2", "no prekey of a package that has some"),
         ("prekey-of-last-resort", "ID-08", founding([dan._replace(prekey=0)], DIRECT_ROOM),
          "used-package", "direct-last-resort", "a prekey of a last-resort package"),
+        ("name-257", "LIMIT-09", founding([bob], SIGNED_ROOM, "é" * 128 + "e"), "too-large",
+         "name", "a name of one byte more, and fewer characters than bytes"),
+        ("time-2^40", "", founding([bob], SIGNED_ROOM, now=1 << 40), "bad-input", "signed-2",
+         "a time of 2^40"),
+        ("package-changed", "ID-07", with_package(founding([bob], SIGNED_ROOM),
+                                                  changed_byte(bob.package.signed)),
+         "bad-signature", "signed-2", "the last byte of the package's signature changed"),
     ):  # fmt: skip
         yield found(name, mutation, inputs, spec, reason, parent, mutation)
+
+
+def with_package(inputs: Json, signed: bytes) -> Json:
+    return {**inputs, "guests": [{**inputs["guests"][0], "package": signed.hex()}]}

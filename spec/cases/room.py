@@ -228,6 +228,9 @@ def join_commit_cases() -> Iterator[Json]:
     newer = ref.make_entry(ANN, ROOM, ME, little(9), ref.sign_public(COUNTING), 1)
     nobody = [[bytes(32), "", [bytes(32), SMALL_DH, bytes(16)]]]
     yield dan_joins("good", DANS)
+    dan_id = ref.parse(DANS[4], "roster")[1][-1][0]
+    of_dan = [[dan_id, "", [bytes(32), SMALL_DH, bytes(16)]]]
+    yield dan_joins("directory-bad-key-of-oneself", with_field(7, of_dan, DANS))
     yield dan_joins("directory-bad-key-of-nobody", with_field(7, nobody, DANS))
     again = "and signed anew"
     for name, fields, reason, what in (

@@ -15,6 +15,7 @@ def cases() -> Iterator[Json]:
     yield from readmitted()
     yield from leaving()
     yield from kept_requests()
+    yield from order_of_requests()
     yield from rights()
     yield from owners()
     yield from last_resort()
@@ -129,6 +130,25 @@ def leaving() -> Iterator[Json]:
     yield play.case("bob", "EPOCH-14 MEM-05 MEM-06 MEM-07",
                     "A member commits what another has asked for")  # fmt: skip
     yield play.case("dan", "DEL-05 EPOCH-15 MEM-06 MSG-06", "Who asks to leave is removed")
+
+
+def order_of_requests() -> Iterator[Json]:
+    """Three ask to leave, not by seniority; the first repeats it. The order is that of arrival."""
+    play = Play("order-of-requests")
+    play.begin("ann", "bob", "cid", "dan", "eve")
+    room = play.room("ann").now_in.epoch.room
+    for who in ("dan", "bob", "cid", "dan"):
+        request = ref.make_leave_request(person(who).keys, room, play.row(who, who))
+        message = play.say(who, ref.build("leave", request))
+        play.hear("ann", message, "leave")
+        play.hear("eve", message, "leave")
+        play.restart("ann")
+    made = play.commit("ann")
+    play.apply(made, "eve")
+    play.hear("eve", play.say("ann", "two are left"))
+    play.hear("ann", play.say("eve", "so it is"))
+    yield play.case("ann", "EPOCH-14 MEM-06", "Proofs stand in the order in which they were heard")
+    yield play.case("eve", "EPOCH-15 MEM-06 MEM-07", "A commit with three proofs")
 
 
 def kept_requests() -> Iterator[Json]:

@@ -117,8 +117,8 @@ def test_every_id_cited_in_the_specification_is_defined(chapter: str) -> None:
 OWN_LABELS = {"invitation seen", "waiting", "room digest"}
 
 
-# Stores and transports have formats of their own, with labels of their own.
-OWN_FOLDERS = ("store", "transport")
+# Stores, transports and the command line have formats of their own, with labels of their own.
+OWN_FOLDERS = ("store", "transport", "terminal")
 RELAY_LABELS = {"capability"}  # what the specification asks of a relay, whichever it is
 
 
