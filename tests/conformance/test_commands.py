@@ -243,11 +243,23 @@ def test_coverage_is_the_summary_or_what_is_cited(
     small: Vectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.chdir(SCRIPTED.parent)
+    from evanesce.conformance import checkout
+
+    (tmp_path / "around" / "protocol" / "evanesce").mkdir(parents=True)
+    (tmp_path / "around" / "spec").mkdir()
+    (tmp_path / "around" / "spec" / "generate.py").write_text("")
+    rules = "".join(f"**REQ-PRIM-{n:02}** (wire) It MUST.\n" for n in range(1, 5))
+    (tmp_path / "around" / "spec" / "03.md").write_text(rules + "**REQ-WIRE-01** (wire) It MUST.\n")
     folder = ["--vectors", str(small.folder)]
+    monkeypatch.chdir(tmp_path / "around")
     assert main(["vectors", "coverage", *folder]) == 0
-    shown = capfd.readouterr().out
-    assert shown.splitlines()[0].startswith("wire     2 of ")
+    first = capfd.readouterr().out.splitlines()[0]
+    assert first.startswith("wire ")
+    assert " of   5 " in first
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checkout, "files", lambda _: tmp_path / "lib" / "evanesce")
+    assert main(["vectors", "coverage", *folder]) == 0  # an installation: no text to count against
+    assert capfd.readouterr().out.splitlines()[0].startswith("PRIM ")
     (small.folder / "COVERAGE.md").write_text("# Coverage\n\n12 of 13\n\n## All\n\n" + CITED)
     assert main(["vectors", "coverage", *folder]) == 0
     assert capfd.readouterr().out == "# Coverage\n\n12 of 13\n"
