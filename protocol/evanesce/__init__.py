@@ -10,6 +10,7 @@ from .conversation import Conversation
 from .device import Device
 from .errors import EvanesceError, HeldError, LocalError, Reason, RemoteError, StorageError
 from .events import (
+    ApplicationFailed,
     DeliveryFailed,
     Event,
     MessageArrived,
@@ -20,6 +21,7 @@ from .events import (
     RefreshDue,
     Rejected,
     RemovedFromRoom,
+    RolledBack,
     RoomChanged,
     RoomJoined,
     RoomReplaced,
@@ -27,14 +29,19 @@ from .events import (
 )
 from .identity import Identity, safety_number
 from .keypackage import Card
+from .ledger import Recipient, Report, State
 from .membership import Mode, Policy, Role
 from .room import Room
 from .store.keys import Passphrase, RawKey
 from .store.memory import MemoryStore
 from .store.sqlite import SqliteStore
+from .transport.armored import ArmoredTransport
+from .transport.folder import FolderTransport
 from .transport.memory import MemoryTransport
 
 __all__ = [
+    "ApplicationFailed",
+    "ArmoredTransport",
     "Card",
     "Conversation",
     "DeliveryFailed",
@@ -42,6 +49,7 @@ __all__ = [
     "EvanesceError",
     "Evaporation",
     "Event",
+    "FolderTransport",
     "HeldError",
     "Identity",
     "LocalError",
@@ -57,16 +65,20 @@ __all__ = [
     "Policy",
     "RawKey",
     "Reason",
+    "Recipient",
     "RefreshDue",
     "Rejected",
     "RemoteError",
     "RemovedFromRoom",
+    "Report",
     "Role",
+    "RolledBack",
     "Room",
     "RoomChanged",
     "RoomJoined",
     "RoomReplaced",
     "SqliteStore",
+    "State",
     "StorageError",
     "StoreFailed",
     "safety_number",

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .content import Said
+from .content import Evaporation, Said
 from .engine import Engine
 from .errors import LocalError, Reason, RemoteError
 from .founding import Invited
 from .group import CommitMade
-from .holdings import OwnMailbox, RoomMeta
+from .holdings import OwnMailbox, RoomMeta, take_prekey
 from .identity import Identity
+from .inbox import Kept
 from .keypackage import Card, KeyPackage
+from .ledger import Recipient, Report, commit_key
 from .mailbox import MailboxKeys
 from .membership import Mode, Policy, Role
 from .operations import Operation
 from .ports import Transaction
 from .room import Room
+from .speech import Sent
 
-__all__ = ["Guest", "begin_direct", "commit", "found_group", "leave", "speak"]
+__all__ = ["Guest", "begin_direct", "commit", "found_group", "leave", "settle_direct", "speak"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def _invited(engine: Engine, tx: Transaction, guests: Sequence[Guest]) -> list[I
     for guest in guests:
         if guest.package.identity == engine.owner.identity:
             raise LocalError(Reason.ALREADY_MEMBER, "a device does not invite itself")
-    return [Invited(g.package, engine.take_prekey(tx, g.package), g.role) for g in guests]
+    return [Invited(g.package, take_prekey(tx, g.package), g.role) for g in guests]
 
 
 def _found(
@@ -87,26 +90,71 @@ def found_group(
     if policy.mode is Mode.DIRECT:
         raise LocalError(Reason.WRONG_MODE, "a group is not a direct room")
     room, invitations = _found(engine, tx, policy, guests, now)
-    for guest, invitation in zip(guests, invitations, strict=True):
-        engine.outbox.post(tx, room.id, guest.package.contact, invitation, engine.random)
+    members = [member.id for member in room.roster][1:]  # the creator is the first
+    posted = _invite(engine, tx, room, guests, dict(zip(members, invitations, strict=True)))
+    _report_commit(engine, tx, room, posted, now)
     return room
+
+
+def _invite(
+    engine: Engine,
+    tx: Transaction,
+    room: Room,
+    guests: Sequence[Guest],
+    invitations: dict[bytes, bytes],
+) -> list[Recipient]:
+    """Queue the invitations, by member, of these guests in their order."""
+    post, key = engine.outbox.post, commit_key(room.id, room.epoch)
+    return [
+        post(tx, room.id, guest.package.contact, invitation, engine.random, key, member)
+        for guest, (member, invitation) in zip(guests, invitations.items(), strict=True)
+    ]
+
+
+def _report_commit(
+    engine: Engine, tx: Transaction, room: Room, recipients: Sequence[Recipient], now: int
+) -> None:
+    key = commit_key(room.id, room.epoch)
+    engine.ledger.begin(tx, Report(key, room.id, room.epoch, True, now, tuple(recipients)))
 
 
 def speak(engine: Engine, tx: Transaction, room: Room, said: Said, now: int) -> bytes:
     """Send what a person said, and keep one's own copy; return the message id.
 
     Commits a refresh first when one is due, and announces one's mailbox before the first word.
-    Raise `LocalError` as `Room.send`.
+    Raise `LocalError` as `Room.send`, and rolled-back.
     """
     said.encode()  # refused before anything is sent for it
+    engine.require_fresh(room.id)
     if engine.meta[room.id].retired is not None:
         raise LocalError(Reason.ROOM_CLOSED, "another 1:1 room has taken this one's place")
     if not room.direct and room.refresh_due(now):
         commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
     sent = engine.say(tx, room, said, now)
-    engine.keep_own(tx, room, said, sent, now)
+    _keep_own(engine, tx, room, said, sent, now)
     return sent.id
+
+
+def _keep_own(
+    engine: Engine, tx: Transaction, room: Room, said: Said, sent: Sent, now: int
+) -> None:
+    """Keep one's own copy: it counts as viewed when it is sent (REQ-EVAP-09)."""
+    evaporation = said.evaporation.strictest(room.policy.evaporation)
+    if evaporation.after_view == 0:
+        return
+    kept = Kept(sent.id, room.id, room.own_id, said.sent, now, evaporation, said.quote, now,
+                b"", sent.ciphertext)  # fmt: skip
+    engine.inbox.keep(tx, kept, sent.key, engine.random)
+
+
+def evaporation_in(room: Room, after_view: int | None, lifetime: int | None) -> Evaporation:
+    """A message's own policy: what is not given is the room's."""
+    base = room.policy.evaporation
+    return Evaporation(
+        base.after_view if after_view is None else after_view,
+        base.lifetime if lifetime is None else lifetime,
+    )
 
 
 def commit(
@@ -117,16 +165,23 @@ def commit(
     guests: Sequence[Guest],
     now: int,
 ) -> CommitMade:
-    """Commit to a group; queue the copies and invitations. Raise `LocalError` as `Room.commit`."""
+    """Commit to a group; queue the copies and invitations.
+
+    Raise `LocalError` as `Room.commit`, and rolled-back.
+    """
+    engine.require_fresh(room.id)
     before, roster = dict(room.directory), room.roster
     invited = _invited(engine, tx, guests)
     made = room.commit(engine.owner, operations, invited, now, engine.random)
-    for member, copy in made.copies.items():
-        engine.post_to(tx, room.id, before.get(member), roster[member], copy)
-    for guest, invitation in zip(guests, made.invitations.values(), strict=True):
-        engine.outbox.post(tx, room.id, guest.package.contact, invitation, engine.random)
+    key = commit_key(room.id, room.epoch)
+    recipients = [
+        engine.post_to(tx, room.id, before.get(member), roster[member], copy, key)
+        for member, copy in made.copies.items()
+    ]
+    recipients += _invite(engine, tx, room, guests, made.invitations)
+    _report_commit(engine, tx, room, recipients, now)
     engine.save_room(tx, room)
-    engine.note_gone(tx, room.id, made.removed)
+    engine.note_gone(tx, room.id, made.removed, now)
     if made.removed:
         engine.rotate_mailbox(tx, room, now)
     else:
@@ -157,7 +212,7 @@ def settle_direct(
         return None
     both_new = not old.answered and old.own_id == _opener(old) and old.has_spoken
     older = old.answered and new.founded <= engine.meta[old.id].peer_sent
-    keep_old = older or (both_new and old.id < new.id)
+    keep_old = (older or (both_new and old.id < new.id)) and not engine.is_stale(old.id)
     serving, other = (old, new) if keep_old else (new, old)
     engine.set_direct(tx, identity, serving.id)
     engine.put_meta(tx, other.id, replace(engine.meta[other.id], retired=now))
@@ -168,3 +223,17 @@ def settle_direct(
 def _opener(room: Room) -> bytes:
     return next(iter(room.roster)).id  # the creator is the first in the roster
 
+
+def retire_stale(engine: Engine, tx: Transaction, serving: Room, now: int) -> None:
+    """The peer has answered in a 1:1 room: stale ones that it takes the place of are retired."""
+    for key, room in engine.rooms.items():
+        meta = engine.meta[key]
+        if (
+            meta.stale
+            and meta.retired is None
+            and room.direct
+            and key != serving.id
+            and room.peer.identity == serving.peer.identity
+        ):
+            engine.put_meta(tx, key, replace(meta, retired=now))
+            engine.retire_mailbox(tx, key, now)

@@ -7,7 +7,6 @@ cannot be judged yet waits, bounded, and is tried again when its room has moved 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from . import actions
 from .content import Announcement, Leave, Said
@@ -19,7 +18,6 @@ from .errors import HeldError, Reason, RemoteError
 from .events import (
     Event,
     MessageArrived,
-    MessageHandle,
     MessagesMissing,
     Person,
     Rejected,
@@ -28,6 +26,7 @@ from .events import (
     RoomJoined,
     RoomReplaced,
 )
+from .faces import Faces, person
 from .formats import COMMIT_COPY, INVITATION, MESSAGE, OPENING
 from .group import CommitApplied
 from .holdings import OwnMailbox, RoomMeta
@@ -40,7 +39,7 @@ from .limits import (
     PACKAGE_LIFETIME,
     SIGNED_PREKEY_GRACE,
 )
-from .mailbox import MailboxKeys
+from .mailbox import Mailbox, MailboxKeys
 from .membership import Member, Roster
 from .message import ParsedMessage
 from .ports import Delivery, Transaction
@@ -49,27 +48,9 @@ from .room import Room
 from .state import Contact
 from .wire import decode, encode, kind_of, peek_type
 
-__all__ = ["Faces", "arrive", "person"]
+__all__ = ["Faces", "arrive", "person", "retry_waiting"]
 
 _CONTACT = bytes(32)
-
-
-class Faces(Protocol):
-    """How rooms and messages are shown to the application."""
-
-    def conversation(self, room: bytes) -> Conversation:
-        """The application's handle on a room."""
-
-    def message(self, message: bytes) -> MessageHandle:
-        """The application's handle on a message."""
-
-
-def person(room: Room, member: Member) -> Person:
-    """A member as the application sees it."""
-    contact = room.directory.get(member.id)
-    name = "" if contact is None else contact.name
-    name = name or member.identity.fingerprint[:4].hex()
-    return Person(name, member.id, member.identity, member.role)
 
 
 @dataclass(slots=True)
@@ -151,7 +132,7 @@ def _room(arrival: Arrival, room: bytes) -> Room:
 
 def _message(arrival: Arrival, room: Room, data: bytes) -> None:
     engine, tx, now = arrival.engine, arrival.tx, arrival.now
-    before = room.transcript
+    before, epoch, spoken = room.transcript, room.epoch, room.state.sending
     sender_before = room.roster
     received = room.receive(data, now)
     sender = _member(room, sender_before, received.sender)
@@ -168,11 +149,14 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
         case Announcement(name, mailbox):
             said_at = received.epoch, received.index
             if room.announce(received.sender, Contact(name, mailbox, said_at)):
-                engine.outbox.release(tx, room.id, received.sender, mailbox, engine.random)
+                _release(arrival, room, received.sender, mailbox)
         case Leave():
             for member in room.leaving:
                 engine.leave_noticed.setdefault(member, now)
     engine.note_heard(tx, room.id, {received.sender})
+    engine.ledger.heard(tx, room.id, received.sender, received.epoch, now)
+    if room.direct and room.epoch > epoch and spoken is not None and spoken.index == 1:
+        engine.ledger.answered(tx, room.id, received.sender, epoch, now)
     conversation = arrival.faces.conversation(room.id)
     if received.missing or received.lost:
         arrival.events.append(
@@ -192,9 +176,18 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
         )
         if news != meta:
             engine.put_meta(tx, room.id, news)
+        if room.answered:
+            actions.retire_stale(engine, tx, room, now)
     engine.save_room(tx, room)
     if room.transcript != before:
         arrival.moved_on.append(room.id)
+
+
+def _release(arrival: Arrival, room: Room, member: bytes, mailbox: Mailbox) -> None:
+    """A member can be reached now: send it what was held."""
+    engine, tx = arrival.engine, arrival.tx
+    for report, news in engine.outbox.release(tx, room.id, member, mailbox, engine.random):
+        engine.ledger.note(tx, report, {member: news}, arrival.now)
 
 
 def _member(room: Room, before: Roster, member: bytes) -> Member:
@@ -216,12 +209,14 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
         arrival.events.append(RemovedFromRoom(conversation, by))
         return
     arrival.events.append(_changed(conversation, room, by, before, change))
-    engine.note_gone(tx, room.id, change.removed)
-    if change.removed:
-        engine.rotate_mailbox(tx, room, now)
-    if room.first_refresh_due:
-        actions.commit(engine, tx, room, [], [], now)
-    engine.announce(tx, room, now)
+    engine.note_gone(tx, room.id, change.removed, now)
+    engine.ledger.heard(tx, room.id, change.committer.id, room.epoch - 1, now)
+    if not engine.is_stale(room.id):  # else nothing is sealed here, and no new mailbox announced
+        if change.removed:
+            engine.rotate_mailbox(tx, room, now)
+        if room.first_refresh_due:
+            actions.commit(engine, tx, room, [], [], now)
+        engine.announce(tx, room, now)
     arrival.moved_on.append(room.id)
 
 
@@ -260,8 +255,10 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
     room, _ = Room.join(engine.owner, shelved.keys, data, now)
     old = engine.rooms.get(room.id)
     if old is not None and not old.closed:
-        # Perhaps it has been removed and added again, and has yet to learn of the first.
-        raise HeldError(Reason.ALREADY_MEMBER, "this device is in that room")
+        if not engine.is_stale(room.id) or room.epoch <= old.epoch:
+            # Perhaps it has been removed and added again, and has yet to learn of the first.
+            raise HeldError(Reason.ALREADY_MEMBER, "this device is in that room")
+        engine.retire_mailbox(tx, room.id, now)  # a stale room may never learn of the first
     tx.put(seen, encode([room.id, now + PACKAGE_LIFETIME + SIGNED_PREKEY_GRACE]))
     keys = shelved.keys.without(invitation.prekey_index)
     engine.put_package(tx, replace(shelved, keys=keys))

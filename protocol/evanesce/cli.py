@@ -19,6 +19,7 @@ from .demo.play import play
 from .demo.report import as_data, as_text
 from .demo.script import parse_script
 from .errors import EvanesceError
+from .terminal.parser import add_terminal
 
 __all__ = ["main"]
 
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.set_defaults(run=lambda given: _demo(given.script, given.json, given.seed))
     add_vectors(commands)
     add_conformance(commands)
+    add_terminal(parser, commands)
     own, harness = split_command(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(own)
     if harness is not None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .events import Person
     from .keypackage import Card
+    from .ledger import Report
     from .operations import Operation
     from .room import Room
 
@@ -44,11 +45,20 @@ class Host(Protocol):
 
     async def commit(
         self, room: bytes, operations: Sequence[Operation], guests: Sequence[tuple[Card, Role]]
-    ) -> None:
-        """Commit."""
+    ) -> int:
+        """Commit; return the number of the new epoch."""
 
     async def leave(self, room: bytes) -> None:
         """Ask to be removed."""
+
+    def is_stale(self, room: bytes) -> bool:
+        """Whether an older copy of the store was put back since it was joined."""
+
+    async def report(self, message: bytes) -> Report:
+        """What became of a message."""
+
+    async def report_commit(self, room: bytes, epoch: int) -> Report:
+        """What became of the commit that opened an epoch."""
 
 
 class Conversation:
@@ -84,6 +94,14 @@ class Conversation:
     def closed(self) -> bool:
         """Whether this device has been removed from it."""
         return self._room.closed
+
+    @property
+    def stale(self) -> bool:
+        """Whether an older copy of the store was put back: this room is only read from now on.
+
+        Everything that would seal something here raises `LocalError` (rolled-back).
+        """
+        return self._host.is_stale(self.id)
 
     @property
     def policy(self) -> Policy:
@@ -134,20 +152,32 @@ class Conversation:
 
         `after_view`: seconds from viewing to erasure, 0 for on closing. `lifetime`: seconds from
         sending to erasure, at most 72 hours. What is not given is the room's; the stricter of both
-        holds. Raise `LocalError`: too-large, bad-policy, bad-input, room-closed, refresh-awaited
-        (try again later), out-of-turn (1,000 messages await an answer).
+        holds. Raise `LocalError`: too-large, bad-policy, bad-input, room-closed, rolled-back,
+        refresh-awaited (try again later), out-of-turn (1,000 messages await an answer).
         """
         return await self._host.say(self.id, body, after_view, lifetime, quote)
 
-    async def add(self, *cards: Card, role: Role = Role.MEMBER) -> None:
+    async def report(self, message: bytes | int) -> Report:
+        """What became of a message of one's own, by its id, or of a commit, by its epoch.
+
+        Raise `LocalError` (unknown-message): not of this device, or forgotten.
+        """
+        if isinstance(message, int):
+            return await self._host.report_commit(self.id, message)
+        return await self._host.report(message)
+
+    # Those that commit return the number of the epoch that this has opened, and may also raise
+    # `LocalError` (rolled-back).
+
+    async def add(self, *cards: Card, role: Role = Role.MEMBER) -> int:
         """Admit the owners of these cards.
 
         Raise `LocalError`: not-entitled, already-member, too-many-members, expired, no-package,
         wrong-mode (a 1:1 room admits nobody), room-closed.
         """
-        await self._host.commit(self.id, [], [(card, role) for card in cards])
+        return await self._host.commit(self.id, [], [(card, role) for card in cards])
 
-    async def remove(self, *people: Person) -> None:
+    async def remove(self, *people: Person) -> int:
         """Remove members: one commit locks them out of everyone's messages.
 
         Raise `LocalError`: not-entitled, unknown-member, wrong-mode, room-closed.
@@ -158,19 +188,19 @@ class Conversation:
             member = roster.members.get(person.member)
             admission = bytes(32) if member is None else member.admission
             operations.append(Remove(person.member, admission))
-        await self._host.commit(self.id, operations, [])
+        return await self._host.commit(self.id, operations, [])
 
-    async def set_role(self, person: Person, role: Role) -> None:
+    async def set_role(self, person: Person, role: Role) -> int:
         """Give a member another role. Raise `LocalError`: not-entitled, unknown-member, …"""
-        await self._host.commit(self.id, [SetRole(person.member, role)], [])
+        return await self._host.commit(self.id, [SetRole(person.member, role)], [])
 
-    async def set_policy(self, policy: Policy) -> None:
+    async def set_policy(self, policy: Policy) -> int:
         """Change the room's rules. Raise `LocalError`: not-entitled, bad-policy, wrong-mode, …"""
-        await self._host.commit(self.id, [SetPolicy(policy)], [])
+        return await self._host.commit(self.id, [SetPolicy(policy)], [])
 
-    async def refresh(self) -> None:
+    async def refresh(self) -> int:
         """Replace this device's keys in the room: heals it from a theft that has ended."""
-        await self._host.commit(self.id, [], [])
+        return await self._host.commit(self.id, [], [])
 
     async def leave(self) -> None:
         """Ask the others to remove this device; it is out once one of them has committed that."""

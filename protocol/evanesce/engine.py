@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from .content import Announcement, Content, Evaporation, Said
+from .content import Announcement, Content
 from .errors import LocalError, Reason, RemoteError, StorageError
+from .events import Event
 from .formats import OPENING
 from .holdings import OwnMailbox, RoomMeta, Shelved
 from .identity import Identity, IdentityKeys
-from .inbox import Inbox, Kept
-from .keypackage import KeyPackage, KeyPackageKeys
-from .limits import MAX_NAME, ONE_TIME_PREKEYS
+from .inbox import Inbox
+from .keypackage import KeyPackageKeys
+from .ledger import Ledger, Recipient, Report
+from .limits import MAX_NAME
 from .mailbox import MailboxKeys
 from .membership import Member
 from .outbox import Outbox
-from .ports import Transaction
+from .ports import APPLICATION, Transaction
 from .primitives import Random
 from .room import Room
 from .speech import Sent
@@ -50,6 +52,9 @@ class Engine:
     packages: dict[bytes, Shelved] = field(default_factory=dict)
     direct: dict[Identity, bytes] = field(default_factory=dict)  # the serving 1:1 room
     leave_noticed: dict[bytes, int] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    erased: bool = False  # something has been, since `take_erased`
+    told: list[Event] = field(default_factory=list)  # to tell once the transaction is committed
 
     @classmethod
     def load(cls, tx: Transaction, name: str | None, now: int, random: Random) -> Engine:
@@ -64,7 +69,7 @@ class Engine:
             if not name:
                 raise LocalError(Reason.BAD_INPUT, "a new device needs a name")
             utf8(name, MAX_NAME)
-            if any(True for _ in tx.scan(b"")):
+            if any(not name.startswith(APPLICATION) for name, _ in tx.scan(b"")):
                 raise StorageError(Reason.BAD_STORE, "records, but no device")
             contact = OwnMailbox(MailboxKeys.generate(random), None)
             owner = IdentityKeys.generate(random)
@@ -92,7 +97,7 @@ class Engine:
         }
         engine = cls(
             IdentityKeys.load(keys), kept_name, random, Inbox.load(tx, now, random),
-            Outbox.load(tx), mailboxes[address], mailboxes=mailboxes,
+            Outbox.load(tx), mailboxes[address], mailboxes=mailboxes, ledger=Ledger.load(tx),
         )  # fmt: skip
         for key, data in tx.scan(b"package/"):
             engine.packages[key[8:]] = Shelved.load(data)
@@ -112,19 +117,34 @@ class Engine:
             room in engine.rooms for room in engine.direct.values()
         ):
             raise StorageError(Reason.BAD_STORE, "a record of this device is missing")
-        engine.outbox.queued(tx)
+        engine.outbox.waiting(tx)
         return engine
 
     # --- writing what has changed ----------------------------------------------------------------
 
-    def save_room(self, tx: Transaction, room: Room) -> None:
-        """Store what has changed in a room."""
-        for name, data in room.changes().items():
+    def take_erased(self) -> bool:
+        """Whether secrets or messages have been erased since the last call."""
+        erased = self.erased or self.inbox.erased
+        self.erased = self.inbox.erased = False
+        return erased
+
+    def take_told(self) -> list[Event]:
+        """What is to be told, now that the transaction is committed."""
+        told = [*self.told, *self.ledger.failures]
+        self.told.clear()
+        self.ledger.failures.clear()
+        return told
+
+    def save_room(self, tx: Transaction, room: Room) -> bool:
+        """Store what has changed in a room; return whether anything has."""
+        changes = room.changes()
+        for name, data in changes.items():
             key = b"room/" + room.id + b"/" + name
             if data is None:
                 tx.delete(key)
             else:
                 tx.put(key, data)
+        return bool(changes)
 
     def add_room(self, tx: Transaction, room: Room, meta: RoomMeta) -> None:
         """Take a new room in, in place of one with the same id that has been left."""
@@ -158,6 +178,7 @@ class Engine:
         """Forget a mailbox."""
         self.mailboxes.pop(address, None)
         tx.delete(b"mailbox/" + address)
+        self.erased = True
 
     def put_package(self, tx: Transaction, shelved: Shelved) -> None:
         """Store a key package of one's own."""
@@ -175,6 +196,7 @@ class Engine:
         """Erase a key package and its private keys."""
         self.packages.pop(key, None)
         tx.delete(b"package/" + key)
+        self.erased = True
 
     def set_direct(self, tx: Transaction, identity: Identity, room: bytes) -> None:
         """Make a room the one that serves a 1:1 conversation."""
@@ -216,28 +238,18 @@ class Engine:
         for _ in range(ONE_TIME_STOCK - len(fresh)):
             self.make_package(tx, now, last_resort=False, publish=True)
 
-    def take_prekey(self, tx: Transaction, package: KeyPackage) -> int | None:
-        """Which prekey of another's package to use next. Raise `LocalError` (no-package)."""
-        if package.last_resort:
-            return None
-        name = b"prekey/" + package.hash
-        record = tx.get(name)
-        index = 0 if record is None else record[0]
-        if index >= ONE_TIME_PREKEYS:
-            raise LocalError(Reason.NO_PACKAGE, "this key package has been used up")
-        tx.put(name, bytes([index + 1]))
-        return index
-
     # --- reaching members ------------------------------------------------------------------------
 
-    def post(self, tx: Transaction, room: Room, member: Member, payload: bytes) -> None:
-        """Queue a payload for a member, or hold it until it can be reached (REQ-ENV-22)."""
-        self.post_to(tx, room.id, room.directory.get(member.id), member, payload)
-
     def post_to(
-        self, tx: Transaction, room: bytes, contact: Contact | None, member: Member, payload: bytes
-    ) -> None:
-        """The same for a member as the directory knew it.
+        self,
+        tx: Transaction,
+        room: bytes,
+        contact: Contact | None,
+        member: Member,
+        payload: bytes,
+        report: bytes,
+    ) -> Recipient:
+        """Queue a payload for a member as the directory knew it, or hold it (REQ-ENV-22).
 
         Before a member has announced a mailbox, that is the contact mailbox of the key package it
         came with: two who join at once know no other place for each other.
@@ -245,21 +257,43 @@ class Engine:
         mailbox = None if contact is None else contact.mailbox
         mailbox = mailbox or self.meta[room].contact
         if mailbox is None:
-            self.outbox.hold(tx, room, member.id, payload)
-        else:
-            self.outbox.post(tx, room, mailbox, payload, self.random)
+            return self.outbox.hold(tx, room, member.id, payload, report)
+        return self.outbox.post(tx, room, mailbox, payload, self.random, report, member.id)
 
     def say(self, tx: Transaction, room: Room, content: Content, now: int) -> Sent:
-        """Seal a content and queue it for every other member."""
+        """Seal a content and queue it for every other member. Raise `LocalError` (rolled-back)."""
+        self.require_fresh(room.id)
         sent = room.send(self.owner, content, now, self.random)
         meta = self.meta[room.id]
         payload = sent.message
         if meta.invitation is not None:
             payload = OPENING.build(meta.invitation, payload)
-        for member in sent.recipients:
-            self.post(tx, room, room.roster[member], payload)
+        recipients = tuple(
+            self.post_to(
+                tx, room.id, room.directory.get(member), room.roster[member], payload, sent.id
+            )
+            for member in sent.recipients
+        )
+        self.ledger.begin(tx, Report(sent.id, room.id, room.epoch, False, now, recipients))
         self.save_room(tx, room)
         return sent
+
+    # --- an older copy of the store ---------------------------------------------------------------
+
+    def mark_stale(self, tx: Transaction) -> tuple[bytes, ...]:
+        """The store is an older copy: nothing is sealed any more in the rooms there are."""
+        for room, meta in list(self.meta.items()):
+            self.put_meta(tx, room, replace(meta, stale=True))
+        return tuple(self.meta)
+
+    def is_stale(self, room: bytes) -> bool:
+        """Whether what was last sent in a room may not be known here."""
+        return self.meta[room].stale
+
+    def require_fresh(self, room: bytes) -> None:
+        """Raise `LocalError` (rolled-back) for a stale room."""
+        if self.is_stale(room):
+            raise LocalError(Reason.ROLLED_BACK, "an older copy of this device was put back")
 
     def can_speak(self, room: Room) -> bool:
         """Whether a message may be sent now without anybody's doing."""
@@ -267,22 +301,14 @@ class Engine:
         return not room.closed and not waiting
 
     def announce(self, tx: Transaction, room: Room, now: int) -> None:
-        """Tell the room one's name and mailbox, if that has not been done and may be done now."""
+        """Tell the room one's name and mailbox, if due. Raise `LocalError` (rolled-back)."""
+        self.require_fresh(room.id)
         meta = self.meta[room.id]
         if meta.announced or not self.can_speak(room):
             return
         mailbox = self.mailboxes[meta.mailbox].keys.mailbox
         self.put_meta(tx, room.id, replace(meta, announced=True))
         self.say(tx, room, Announcement(self.name, mailbox), now)
-
-    def keep_own(self, tx: Transaction, room: Room, said: Said, sent: Sent, now: int) -> None:
-        """Keep one's own copy: it counts as viewed when it is sent (REQ-EVAP-09)."""
-        evaporation = said.evaporation.strictest(room.policy.evaporation)
-        if evaporation.after_view == 0:
-            return
-        kept = Kept(sent.id, room.id, room.own_id, said.sent, now, evaporation, said.quote, now,
-                    b"", sent.ciphertext)  # fmt: skip
-        self.inbox.keep(tx, kept, sent.key, self.random)
 
     def rotate_mailbox(self, tx: Transaction, room: Room, now: int) -> None:
         """Move to a new mailbox in a room: a member that was removed knows the old one."""
@@ -303,11 +329,13 @@ class Engine:
         if own is not None and own.retired is None:
             self.put_mailbox(tx, replace(own, retired=now))
 
-    def note_gone(self, tx: Transaction, room: bytes, gone: Iterable[Member]) -> None:
+    def note_gone(self, tx: Transaction, room: bytes, gone: Iterable[Member], now: int) -> None:
         """Forget what was kept for members that have been removed."""
         members = {member.id for member in gone}
         for member in members:
-            self.outbox.drop_held(tx, room, member)
+            for report in self.outbox.drop_held(tx, room, member):
+                failed = Recipient.failed(member, Reason.UNKNOWN_MEMBER)
+                self.ledger.note(tx, report, {member: failed}, now)
             self.leave_noticed.pop(member, None)
         self.note_heard(tx, room, members)
 
@@ -317,12 +345,3 @@ class Engine:
             if own.room == room and own.retired is not None and members & set(own.unheard):
                 unheard = tuple(m for m in own.unheard if m not in members)
                 self.put_mailbox(tx, replace(own, unheard=unheard))
-
-    def evaporation(self, room: Room, after_view: int | None, lifetime: int | None) -> Evaporation:
-        """A message's own policy: what is not given is the room's."""
-        base = room.policy.evaporation
-        return Evaporation(
-            base.after_view if after_view is None else after_view,
-            base.lifetime if lifetime is None else lifetime,
-        )
-

@@ -14,9 +14,10 @@ from .membership import Policy, Role
 if TYPE_CHECKING:
     from .conversation import Conversation
 
-__all__ = ["DeliveryFailed", "Event", "MessageArrived", "MessageEvaporated", "MessageHandle",
-           "MessagesMissing", "Person", "Rejected", "RefreshDue", "RemovedFromRoom", "RoomChanged",
-           "RoomJoined", "RoomReplaced", "StoreFailed"]  # fmt: skip
+__all__ = ["ApplicationFailed", "DeliveryFailed", "Event", "MessageArrived", "MessageEvaporated",
+           "MessageHandle", "MessagesMissing", "Person", "Rejected", "RefreshDue",
+           "RemovedFromRoom", "RolledBack", "RoomChanged", "RoomJoined", "RoomReplaced",
+           "StoreFailed"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -135,18 +136,44 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFailed:
-    """The transport has refused an envelope for good."""
+    """Copies of a message or commit will not be sent any more, unless `Device.retry` is called.
+
+    The transport has refused them for good, they have waited too long (expired), or who they were
+    for has been removed before it could be reached (unknown-member).
+    """
 
     reason: Reason
     room: bytes | None
+    message: bytes | None = None  # id of the message; None for a commit
+    epoch: int | None = None  # which the commit has opened; None for a message
+    members: tuple[bytes, ...] = ()  # whose copies
+    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFailed:
-    """The store has refused a write while nobody was asking for one. It is tried again."""
+    """The store has refused a write, or to scrub, while nobody was asking. It is tried again."""
 
     reason: Reason
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationFailed:
+    """The application's `on_commit` has raised this. What it was called for is tried again."""
+
+    error: Exception = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The store is an older copy that was put back: these rooms are stale (spec 17).
+
+    What comes there is read, and nothing can be sent. `Device.direct` begins a 1:1 room anew; a
+    group is joined anew when others have removed this device and added it again.
+    """
+
+    rooms: tuple[Conversation, ...]
 
 
 Event = (
@@ -161,4 +188,6 @@ Event = (
     | Rejected
     | DeliveryFailed
     | StoreFailed
+    | ApplicationFailed
+    | RolledBack
 )

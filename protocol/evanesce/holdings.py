@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .keypackage import KeyPackageKeys
+from .errors import LocalError, Reason
+from .keypackage import KeyPackage, KeyPackageKeys
+from .limits import ONE_TIME_PREKEYS
 from .mailbox import Mailbox, MailboxKeys
+from .ports import Transaction
 from .wire import decode, encode
 
-__all__ = ["OwnMailbox", "RoomMeta", "Shelved"]
+__all__ = ["OwnMailbox", "RoomMeta", "Shelved", "next_prekey", "take_prekey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +67,35 @@ class RoomMeta:
     retired: int | None = None  # replaced by another 1:1 room with the same peer
     reminded: bool = False  # "refresh due" has been told
     peer_sent: int = 0  # direct rooms: when, by its own clock, the peer last wrote
+    stale: bool = False  # an older copy was put back: what was sent since is not known here
 
     def dump(self) -> bytes:
         """Serialise."""
         contact = None if self.contact is None else self.contact.value()
         return encode([self.mailbox, self.announced, contact, self.invitation, self.retired,
-                       self.reminded, self.peer_sent])  # fmt: skip
+                       self.reminded, self.peer_sent, self.stale])  # fmt: skip
 
     @classmethod
     def load(cls, data: bytes) -> RoomMeta:
         """Undo `dump`."""
-        mailbox, announced, contact, invitation, retired, reminded, peer_sent = decode(
-            data, limit=1 << 16
-        )
-        return cls(mailbox, announced, None if contact is None else Mailbox(*contact), invitation,
-                   retired, reminded, peer_sent)  # fmt: skip
+        mailbox, announced, contact, *others = decode(data, limit=1 << 16)
+        return cls(mailbox, announced, None if contact is None else Mailbox(*contact), *others)
+
+
+def next_prekey(tx: Transaction, package: KeyPackage) -> int | None:
+    """Which prekey of another's package is next. Raise `LocalError` (no-package)."""
+    if package.last_resort:
+        return None
+    record = tx.get(b"prekey/" + package.hash)
+    index = 0 if record is None else record[0]
+    if index >= ONE_TIME_PREKEYS:
+        raise LocalError(Reason.NO_PACKAGE, "this key package has been used up")
+    return index
+
+
+def take_prekey(tx: Transaction, package: KeyPackage) -> int | None:
+    """The same, to use it now."""
+    index = next_prekey(tx, package)
+    if index is not None:
+        tx.put(b"prekey/" + package.hash, bytes([index + 1]))
+    return index

@@ -74,6 +74,7 @@ class Inbox:
         self._hour = hour
         self._deadlines = deadlines
         self._place = place
+        self.erased = False  # something was, since somebody last looked
 
     @classmethod
     def load(cls, tx: Transaction, now: int, random: Random) -> Inbox:
@@ -138,6 +139,7 @@ class Inbox:
         """Erase key and ciphertext."""
         tx.delete(_RECORD + message)
         self._deadlines.pop(message, None)
+        self.erased = True
 
     def due(self, now: int) -> list[bytes]:
         """The messages that have to go now."""
@@ -159,6 +161,7 @@ class Inbox:
             self._put(tx, replace(kept, wrapped=wrap(fresh.reveal(), key, kept.id, random)))
         self._wrap_key, self._hour = fresh, now // HOUR
         self._save_wrap_key(tx)
+        self.erased = True
 
     def all(self, tx: Transaction, now: int) -> list[Kept]:
         """Every message that has not evaporated, oldest first."""

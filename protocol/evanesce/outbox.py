@@ -1,25 +1,45 @@
 """The outbox: envelopes that have been sealed and not yet taken by the transport (spec 12).
 
 An envelope is sealed once, in the transaction that made its content, and sent as the same bytes
-until the transport has it. A copy for a member whose mailbox is not known yet is held.
+until the transport has it. A copy for a member whose mailbox is not known yet is held. What was
+refused for good is put aside, for as long as the ledger tells of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from .envelope import seal_envelope
-from .errors import Reason, RemoteError
+from .errors import RemoteError
+from .ledger import UNREACHABLE, Recipient, State
 from .limits import MAX_ENVELOPE
 from .mailbox import Mailbox
 from .ports import Outgoing, Transaction
 from .primitives import Random
 from .wire import decode, encode
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "Queued"]
 
 _QUEUED = b"outbox/"
 _HELD = b"held/"
+_ASIDE = b"failed/"
 _COUNTER = b"outbox"
 _LIMIT = MAX_ENVELOPE + 512
+_PLACE = 8  # bytes of a place in the queue
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What waits, without its envelope."""
+
+    name: bytes  # of its record
+    id: bytes  # of the envelope
+    address: bytes
+    room: bytes
+    report: bytes | None  # id of the message or commit it is a copy of
+    member: bytes | None  # whose copy it is
+    size: int
 
 
 class Outbox:
@@ -36,58 +56,129 @@ class Outbox:
 
     def _next(self, tx: Transaction) -> bytes:
         self._counter += 1
-        place = self._counter.to_bytes(8, "big")
+        place = self._counter.to_bytes(_PLACE, "big")
         tx.put(_COUNTER, place)
         return place
 
     def post(
-        self, tx: Transaction, room: bytes, mailbox: Mailbox, payload: bytes, random: Random
-    ) -> None:
+        self,
+        tx: Transaction,
+        room: bytes,
+        mailbox: Mailbox,
+        payload: bytes,
+        random: Random,
+        report: bytes,
+        member: bytes,
+    ) -> Recipient:
         """Seal a payload to a mailbox and queue it. A mailbox with a bad key gets nothing."""
         try:
             envelope = seal_envelope(mailbox, payload, random)
-        except RemoteError:
-            return
-        record = encode([random(16), mailbox.value(), envelope, room])
+        except RemoteError as error:
+            return Recipient.failed(member, error.reason)
+        record = encode([random(16), mailbox.value(), envelope, room, report, member])
         tx.put(_QUEUED + self._next(tx), record)
+        return Recipient(member, State.PENDING)
 
-    def hold(self, tx: Transaction, room: bytes, member: bytes, payload: bytes) -> None:
+    def hold(
+        self, tx: Transaction, room: bytes, member: bytes, payload: bytes, report: bytes
+    ) -> Recipient:
         """Keep a payload (a sealed message or commit) until the member's mailbox is known."""
-        tx.put(_HELD + room + member + self._next(tx), payload)
+        tx.put(_HELD + room + member + self._next(tx) + report, payload)
+        return Recipient(member, State.PENDING, UNREACHABLE)
+
+    @staticmethod
+    def _held(tx: Transaction, room: bytes, member: bytes) -> list[tuple[bytes, bytes, bytes]]:
+        """Name, payload and report of all that is held for a member, in order."""
+        prefix = _HELD + room + member
+        return [(name, payload, name[len(prefix) + _PLACE :]) for name, payload in tx.scan(prefix)]
 
     def release(
         self, tx: Transaction, room: bytes, member: bytes, mailbox: Mailbox, random: Random
-    ) -> None:
-        """Post everything held for a member to the mailbox it has announced."""
-        for name, payload in list(tx.scan(_HELD + room + member)):
-            self.post(tx, room, mailbox, payload, random)
+    ) -> list[tuple[bytes, Recipient]]:
+        """Post everything held for a member to the mailbox it has announced; return what became."""
+        posted = []
+        for name, payload, report in self._held(tx, room, member):
             tx.delete(name)
+            posted.append(
+                (report, self.post(tx, room, mailbox, payload, random, report, member))
+            )
+        return posted
 
-    def drop_held(self, tx: Transaction, room: bytes, member: bytes) -> None:
-        """Forget what is held for a member that has been removed."""
-        for name, _ in list(tx.scan(_HELD + room + member)):
+    def drop_held(self, tx: Transaction, room: bytes, member: bytes) -> list[bytes]:
+        """Forget what is held for a member that has been removed; return of what it were copies."""
+        held = self._held(tx, room, member)
+        for name, _, _ in held:
             tx.delete(name)
+        return [report for _, _, report in held]
 
     @staticmethod
     def queued(tx: Transaction) -> list[tuple[bytes, bytes, Outgoing]]:
-        """What waits: the record's name, the room, the envelope."""
+        """What waits, in order: the record's name, the room, the envelope."""
+        waiting = Outbox.waiting(tx)
+        return [(item.name, item.room, out) for item, out in Outbox.load_envelopes(tx, waiting)]
+
+    @staticmethod
+    def waiting(tx: Transaction) -> list[Queued]:
+        """What waits, in order, without the envelopes."""
         waiting = []
         for name, record in tx.scan(_QUEUED):
-            key, mailbox, envelope, room = decode(record, limit=_LIMIT)
-            waiting.append((name, room, Outgoing(key, Mailbox(*mailbox), envelope)))
+            key, mailbox, _, room, *of = decode(record, limit=_LIMIT)
+            report, member = of or (None, None)  # none: queued by an earlier version
+            waiting.append(Queued(name, key, mailbox[0], room, report, member, len(record)))
         return waiting
 
     @staticmethod
-    def settle(
-        tx: Transaction, sent: list[tuple[bytes, bytes, Outgoing]], refused: dict[bytes, Reason]
-    ) -> list[tuple[Reason, bytes]]:
-        """Drop what was taken or refused for good; return the refusals with their rooms."""
-        failed: list[tuple[Reason, bytes]] = []
-        for name, room, item in sent:
-            reason = refused.get(item.id)
-            if reason == Reason.MAILBOX_FULL:  # also as the plain string a relay client may pass on
-                continue
+    def load_envelopes(
+        tx: Transaction, queued: Iterable[Queued]
+    ) -> list[tuple[Queued, Outgoing]]:
+        """Those of these that still wait, with their envelopes."""
+        found = []
+        for item in queued:
+            record = tx.get(item.name)
+            if record is not None:
+                key, mailbox, envelope, *_ = decode(record, limit=_LIMIT)
+                found.append((item, Outgoing(key, Mailbox(*mailbox), envelope)))
+        return found
+
+    @staticmethod
+    def done(tx: Transaction, item: Queued) -> None:
+        """The transport has taken it, or nothing will change that it is refused."""
+        tx.delete(item.name)
+
+    @staticmethod
+    def put_aside(tx: Transaction, item: Queued) -> None:
+        """The transport has refused it: keep it for somebody who wants to try again."""
+        record = tx.get(item.name)
+        if record is not None and item.report is not None and item.member is not None:
+            tx.put(_ASIDE + item.report + item.member, record)
+        tx.delete(item.name)
+
+    def again(self, tx: Transaction, report: bytes) -> list[Recipient]:
+        """Queue what was put aside of a message or commit, as the same bytes."""
+        prefix = _ASIDE + report
+        queued = []
+        for name, record in list(tx.scan(prefix)):
+            tx.put(_QUEUED + self._next(tx), record)
             tx.delete(name)
-            if reason is not None:
-                failed.append((reason, room))
-        return failed
+            queued.append(Recipient(name[len(prefix) :], State.PENDING))
+        return queued
+
+    @staticmethod
+    def drop(tx: Transaction, reports: set[bytes]) -> None:
+        """Forget all copies of these messages and commits, wherever they wait."""
+        if not reports:
+            return
+        for name, _ in list(tx.scan(_HELD)):
+            if name[-16:] in reports and len(name) > len(_HELD) + 64 + _PLACE:
+                tx.delete(name)
+        for item in Outbox.waiting(tx):
+            if item.report in reports:
+                tx.delete(item.name)
+        Outbox.drop_aside(tx, reports)
+
+    @staticmethod
+    def drop_aside(tx: Transaction, reports: Iterable[bytes]) -> None:
+        """Forget what was put aside of these."""
+        for report in reports:
+            for name, _ in list(tx.scan(_ASIDE + report)):
+                tx.delete(name)

@@ -17,7 +17,8 @@ from .errors import Reason
 from .mailbox import Mailbox, MailboxReader
 
 __all__ = ["APPLICATION", "Clock", "Delivery", "KeyDirectory", "ManualClock", "Outgoing",
-           "Scrubbing", "Store", "SystemClock", "Transaction", "Transport"]  # fmt: skip
+           "RollbackAware", "Scrubbing", "Store", "SystemClock", "Transaction",
+           "Transport"]  # fmt: skip
 
 # Names that start so are the application's: a device never reads or writes them. A store treats
 # them like any others, so that one transaction can hold records of both.
@@ -69,6 +70,18 @@ class Scrubbing(Protocol):
         """
 
 
+@runtime_checkable
+class RollbackAware(Protocol):
+    """A store that notices when an older copy of it has been put back."""
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether this is, or comes from, an older copy."""
+
+    def accept_rollback(self) -> None:
+        """Make `rolled_back` false with the transaction that is open now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """An envelope on its way. `id` (16 bytes) makes putting it twice the same as once."""
@@ -103,8 +116,9 @@ class Transport(Protocol):
     async def send(self, batch: Sequence[Outgoing]) -> dict[bytes, Reason]:
         """Put envelopes into mailboxes; return the ids that were refused, with the reason.
 
-        Refusals: unknown-mailbox and not-permitted are final, mailbox-full may pass. When nothing
-        could be sent, raise: the batch is then sent again.
+        Refusals: unknown-mailbox and not-permitted are final, mailbox-full may pass. When it cannot
+        be told what was sent, raise: all of it is then sent again, in smaller batches. `ValueError`
+        for a batch of one says that this envelope can never be sent: it is dropped.
         """
 
     async def receive(self, readers: Sequence[MailboxReader]) -> list[Delivery]:

@@ -1,4 +1,7 @@
-"""What a device does as time passes: evaporate, erase, refresh, replenish (spec 13, 14 and 17)."""
+"""What a device does as time passes: evaporate, erase, refresh, replenish (spec 13, 14 and 17).
+
+In this order: `evaporate`, then what has waited is tried again, then `maintain`.
+"""
 
 from __future__ import annotations
 
@@ -18,32 +21,45 @@ from .ports import Transaction
 from .room import Room
 from .wire import decode
 
-__all__ = ["evaporate", "maintain"]
+__all__ = ["STAGGER", "evaporate", "maintain"]
 
 STAGGER = 60  # seconds that each member has for itself, for what any could commit
 
 
-def evaporate(engine: Engine, tx: Transaction, now: int) -> list[Event]:
-    """Erase every message whose time has come."""
+def evaporate(engine: Engine, tx: Transaction, now: int) -> tuple[list[Event], bool]:
+    """Erase every message whose time has come, rotate the wrap key, give up what waited in vain.
+
+    Return what to tell, and whether anything that has arrived waits to be tried again.
+    """
     due = engine.inbox.due(now)
     for message in due:
         engine.inbox.erase(tx, message)
-    return [MessageEvaporated(message) for message in due]
+    engine.inbox.rotate(tx, now, engine.random)
+    engine.outbox.drop(tx, engine.ledger.expire(tx, now))
+    engine.outbox.drop_aside(tx, engine.ledger.forget(tx, now))
+    waiting = any(True for _ in tx.scan(b"waiting/"))
+    return [MessageEvaporated(message) for message in due], waiting
+
+
+def retry_waiting(
+    engine: Engine, tx: Transaction, faces: arrivals.Faces, now: int
+) -> list[Event]:
+    """Try again all that waits, as the clock has moved on."""
+    return arrivals.retry_waiting(engine, tx, faces, now, now - RETENTION)
 
 
 def maintain(
     engine: Engine, tx: Transaction, faces: arrivals.Faces, now: int, *, caught_up: bool
 ) -> tuple[list[Event], list[bytes]]:
-    """Do all that time asks for; return what to tell, and the mailboxes to close.
+    """Do all else that time asks for; return what to tell, and the mailboxes to close.
 
     `caught_up` says that what waited in the mailboxes has been read: only then are commits made.
     """
-    events = evaporate(engine, tx, now)
-    engine.inbox.rotate(tx, now, engine.random)
-    events += arrivals.retry_waiting(engine, tx, faces, now, now - RETENTION)
+    events: list[Event] = []
     for room in list(engine.rooms.values()):
         room.expire(now)
-        engine.save_room(tx, room)
+        if engine.save_room(tx, room):
+            engine.erased = True
         events += _keep_fresh(engine, tx, faces, room, now, caught_up)
     _shelve(engine, tx, now)
     for name, record in list(tx.scan(b"seen/")):
@@ -66,9 +82,9 @@ def _keep_fresh(
     Two commits on one epoch are a fork: members who could all commit do so one after the other, by
     rank, and none before it has seen what waits in its mailboxes.
     """
-    if room.closed:
-        return []
     meta = engine.meta[room.id]
+    if room.closed or meta.stale:  # that it is stale has been told
+        return []
     if room.direct:
         due = room.refresh_due(now) and meta.retired is None
         if due and not meta.reminded:

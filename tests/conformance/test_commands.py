@@ -13,7 +13,7 @@ import pytest
 
 from evanesce.cli import main
 from evanesce.conformance.vectors import Vectors
-from tests.conformance.conformance_support import CITED, SCRIPTED, scripted
+from tests.conformance.conformance_support import CITED, scripted
 
 LIBRARY = [sys.executable, "-m", "evanesce.conformance.harness"]
 

@@ -14,6 +14,7 @@ from evanesce.demo.script import parse_script
 from evanesce.epoch import seal_slot
 from evanesce.formats import COMMIT_COPY
 from evanesce.keypackage import KeyPackageKeys
+from evanesce.ledger import Recipient
 from evanesce.membership import Member
 from evanesce.ports import Transaction
 
@@ -120,13 +121,14 @@ def give_the_removed_a_slot(patch: pytest.MonkeyPatch) -> None:
         contact: state.Contact | None,
         member: Member,
         payload: bytes,
-    ) -> None:
+        report: bytes,
+    ) -> Recipient:
         if payload[2] == COMMIT_COPY.type:
             sealed, slot = COMMIT_COPY.parse(payload)
             if slot is None:
                 slot = seal_slot(*slots["last"], member.id, member.credential.leaf_key)
                 payload = COMMIT_COPY.build(sealed, slot)
-        original(self, tx, room, contact, member, payload)
+        return original(self, tx, room, contact, member, payload, report)
 
     patch.setattr(engine.Engine, "post_to", post_to)
 

@@ -27,6 +27,7 @@ from evanesce import (
     Policy,
     Reason,
 )
+from evanesce.application import OnCommit
 from evanesce.envelope import open_envelope, seal_envelope
 from evanesce.errors import StorageError
 from evanesce.formats import COMMIT_COPY, MESSAGE, OPENING
@@ -205,6 +206,7 @@ class Actor:
         self._device: Device | None = None
         self._listener: asyncio.Task[None] | None = None
         self.random = Stream(name)
+        self.on_commit: OnCommit | None = None
 
     @property
     def device(self) -> Device:
@@ -222,8 +224,9 @@ class Actor:
         self.random = Stream(f"{self.name}, session {self.world.sessions}")
         self.world.sessions += 1
         device = Device.open(
-            self.store, self.transport, name=name, clock=self.clock, random=self.random
-        )
+            self.store, self.transport, name=name, clock=self.clock, random=self.random,
+            on_commit=self.on_commit,
+        )  # fmt: skip
         await device.__aenter__()
         self._device = device
         self._listener = asyncio.create_task(self._listen(device))

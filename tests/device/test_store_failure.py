@@ -27,6 +27,7 @@ from evanesce import message as message_module
 from evanesce.arrivals import Faces
 from evanesce.engine import Engine
 from evanesce.events import Event
+from evanesce.ledger import Report, State
 from evanesce.ports import Delivery, ManualClock, Transaction
 from tests.device.device_support import Actor, Relay, Store, World, check_sealed_once, refused
 
@@ -170,6 +171,9 @@ class Play:
         check_sealed_once(*self.people)
         for actor in self.people:
             assert not actor.store.named(b"outbox/"), "something was never sent"
+            reports = [Report.load(data) for data in actor.store.named(b"ledger/").values()]
+            became = {recipient.state for report in reports for recipient in report.recipients}
+            assert became <= {State.SENT, State.CONFIRMED}
             await actor.close()
 
     async def check(self, actor: Actor, expected: list[str], *, rooms: int) -> None:

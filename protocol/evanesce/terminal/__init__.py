@@ -1,0 +1,1 @@
+"""The command line as a small messenger: a home, contacts, rooms, and a chat in the terminal."""

@@ -1,0 +1,117 @@
+"""What a person must be told beside messages, in words (REQ-APP-04)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..conversation import Conversation
+from ..errors import Reason
+from ..events import (
+    DeliveryFailed,
+    Event,
+    MessagesMissing,
+    Person,
+    RefreshDue,
+    Rejected,
+    RemovedFromRoom,
+    RolledBack,
+    RoomChanged,
+    RoomJoined,
+    RoomReplaced,
+    StoreFailed,
+)
+from .duration import in_words
+from .roombook import RoomBook
+
+__all__ = ["Notice", "notice"]
+
+_GRAVE: Final = {
+    Reason.FORK: "two members have changed this room at once, and it may have split: found it anew",
+    Reason.BAD_CONFIRMATION: "a change of this room was refused: who made it sees another history",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell. `room` is the id, where it is about one."""
+
+    kind: str
+    text: str
+    room: bytes | None = None
+
+    def data(self) -> dict[str, Any]:
+        """The same as data."""
+        room = None if self.room is None else self.room.hex()
+        return {"notice": self.kind, "room": room, "text": self.text}
+
+
+def notice(book: RoomBook, event: Event) -> Notice | None:
+    """What is to be told of an event; messages and what passes silently give None."""
+    told = _about_room(book, event)
+    if told is not None:
+        kind, room, text = told
+        return Notice(kind, f"{book.label(room)}: {text}", room.id)
+    match event:
+        case Rejected(reason, detail, room_id):
+            text = _GRAVE.get(reason) or f"something was refused ({reason}: {detail})"
+            return Notice("rejected", text, room_id)
+        case RolledBack(rooms):
+            labels = ", ".join(book.label(room) for room in rooms) or "no room"
+            return Notice("rolled-back", "an older copy of this home has been put back: what comes "
+                          f"can be read, and nothing sent any more, in {labels}")  # fmt: skip
+        case DeliveryFailed(reason, room_id, members=members):
+            copies = "" if len(members) < 2 else f" to {len(members)} members"
+            text = f"a message could not be delivered{copies} ({reason})"
+            return Notice("delivery-failed", text, room_id)
+        case StoreFailed(reason, detail):
+            return Notice("store-failed", f"the store refused a write ({reason}: {detail})")
+        case _:
+            return None
+
+
+def _about_room(book: RoomBook, event: Event) -> tuple[str, Conversation, str] | None:
+    match event:
+        case RoomJoined(room, inviter):
+            weak = room.direct and room.opened_by_last_resort
+            more = " (with a spare key: weaker for the first days)" if weak else ""
+            if room.direct:
+                return "room-joined", room, f"{book.call(inviter)} has begun a conversation{more}"
+            return "room-joined", room, f"{book.call(inviter)} has added you"
+        case RoomChanged(room=room):
+            text = _changes(book, event)
+            return ("room-changed", room, text) if text else None
+        case RemovedFromRoom(room, by):
+            return "removed", room, f"{book.call(by)} has removed you; nothing new can be read here"
+        case RoomReplaced(_, new):
+            return "room-replaced", new, "begun anew by the other side; the old room is closed"
+        case RefreshDue(room):
+            return "refresh-due", room, "no answer for long: until there is one, a theft of keys " \
+                "is not healed"  # fmt: skip
+        case MessagesMissing(room, sender, count, lost):
+            what = "can never be read" if lost else "known to exist, not come yet"
+            some = "a message" if count == 1 else f"{count} messages"
+            return "missing", room, f"{some} of {book.call(sender)} {what}"
+        case _:
+            return None
+
+
+def _changes(book: RoomBook, change: RoomChanged) -> str:
+    def names(people: Iterable[Person]) -> str:
+        return ", ".join(book.call(person) for person in people)
+
+    said = []
+    if change.added:
+        said.append(f"has added {names(change.added)}")
+    if change.removed:
+        said.append(f"has removed {names(change.removed)}")
+    said += [f"has made {book.call(p)} {p.role.name.lower()}" for p in change.roles]
+    if change.policy is not None:
+        evaporation = change.policy.evaporation
+        viewed = evaporation.after_view
+        rule = f"messages live {in_words(evaporation.lifetime)}"
+        if viewed is not None:
+            rule += f", and {in_words(viewed)} after viewing"
+        said.append(f"has changed the rules: {rule}")
+    return f"{book.call(change.by)} {'; '.join(said)}" if said else ""
