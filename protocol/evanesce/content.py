@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import LocalError, Reason, RemoteError
-from .formats import ANNOUNCEMENT, DATA, LEAVE, TEXT
-from .limits import MAX_BODY, MAX_CONTENT, MAX_LIFETIME, MAX_NAME
+from .formats import ANNOUNCEMENT, BURN, DATA, LEAVE, TEXT, VIEWED
+from .limits import MAX_BODY, MAX_CONTENT, MAX_LIFETIME, MAX_NAME, MAX_NAMED
 from .mailbox import Mailbox
 from .primitives import check_dh_key
-from .wire import check_time, decode, kind_of, utf8
+from .wire import Value, check_time, decode, kind_of, utf8
 
-__all__ = ["Announcement", "Content", "Evaporation", "Leave", "Said", "parse_content"]
+__all__ = ["Announcement", "Burn", "Content", "Evaporation", "Leave", "Said", "Viewed",
+           "parse_content"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,38 @@ class Leave:
         return LEAVE.build(self.request)
 
 
-Content = Said | Announcement | Leave
+def _named(messages: tuple[bytes, ...]) -> list[Value]:
+    """The ids of 1 to 256 messages. Raise `LocalError` (bad-input, too-large)."""
+    if not messages or any(type(key) is not bytes or len(key) != 16 for key in messages):
+        raise LocalError(Reason.BAD_INPUT, "ids of messages have 16 bytes")
+    if len(messages) > MAX_NAMED:
+        raise LocalError(Reason.TOO_LARGE, f"{len(messages)} messages, {MAX_NAMED} allowed")
+    return list(messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewed:
+    """Messages of others that its sender has viewed: a receipt (REQ-EVAP-12)."""
+
+    messages: tuple[bytes, ...]  # ids, 16 bytes each, 1 to 256
+
+    def encode(self) -> bytes:
+        """The content's bytes. Raise `LocalError` (bad-input, too-large)."""
+        return VIEWED.build(_named(self.messages))
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """Messages of its sender that are to be erased wherever they are (REQ-EVAP-14)."""
+
+    messages: tuple[bytes, ...]  # ids, 16 bytes each, 1 to 256
+
+    def encode(self) -> bytes:
+        """The content's bytes. Raise `LocalError` (bad-input, too-large)."""
+        return BURN.build(_named(self.messages))
+
+
+Content = Said | Announcement | Leave | Viewed | Burn
 
 
 def parse_content(data: bytes) -> Content:
@@ -131,4 +163,10 @@ def parse_content(data: bytes) -> Content:
     if kind == LEAVE.type:
         (request,) = LEAVE.read(value)
         return Leave(request)
+    if kind == VIEWED.type:
+        (messages,) = VIEWED.read(value)
+        return Viewed(tuple(messages))
+    if kind == BURN.type:
+        (messages,) = BURN.read(value)
+        return Burn(tuple(messages))
     raise RemoteError(Reason.WRONG_TYPE, f"content of type {kind}")

@@ -80,6 +80,7 @@ class Reason(StrEnum):
     NOT_PERMITTED = "not-permitted"
     MAILBOX_FULL = "mailbox-full"
     QUEUE_FULL = "queue-full"
+    TOO_MANY_REQUESTS = "too-many-requests"
     NO_PACKAGE = "no-package"
     IDENTITY_CHANGED = "identity-changed"
     BAD_INPUT = "bad-input"

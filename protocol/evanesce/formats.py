@@ -18,6 +18,7 @@ from .limits import (
     MAX_INVITATION,
     MAX_MEMBERS,
     MAX_NAME,
+    MAX_NAMED,
     MAX_PROOFS,
     ONE_TIME_PREKEYS,
 )
@@ -46,12 +47,13 @@ _BODY_LIMIT: Final = 896  # of a signed object: what its heads and signature lea
 _SMALL: Final = binary(1, _SIGNED_LIMIT)  # an embedded signed object
 
 # Operations of a commit. The first item says which.
-ADD, REMOVE, SET_ROLE, SET_POLICY = 0, 1, 2, 3
+ADD, REMOVE, SET_ROLE, SET_POLICY, RESYNC = 0, 1, 2, 3, 4
 _OPERATIONS: Final = {
     ADD: record(uint(), _SMALL, ROLE),
     REMOVE: record(uint(), ID, ID),
     SET_ROLE: record(uint(), ID, ROLE),
     SET_POLICY: record(uint(), POLICY),
+    RESYNC: record(uint(), _SMALL),
 }
 
 
@@ -60,7 +62,7 @@ def _operation(value: object) -> object:
     kind = value[0] if isinstance(value, list | tuple) and value else None
     if type(kind) is not int:
         kind = -1
-    return _OPERATIONS.get(kind, record(uint(3)))(value)
+    return _OPERATIONS.get(kind, record(uint(4)))(value)
 
 
 SIGNED: Final = Form("signed object", 1, _SIGNED_LIMIT, (binary(1, _BODY_LIMIT), SIGNATURE))
@@ -125,8 +127,9 @@ ROSTER: Final = Form(
     (
         COUNT,  # the next seniority
         array(
-            # member, role, seniority, identity keys (signature, DH), admission, credential
-            record(ID, ROLE, COUNT, PUBLIC_KEY, PUBLIC_KEY, ID, _SMALL),
+            # member, role, seniority, identity keys (signature, DH), admission, credential,
+            # time of the request by which it was last let in anew
+            record(ID, ROLE, COUNT, PUBLIC_KEY, PUBLIC_KEY, ID, _SMALL, maybe(TIME)),
             MAX_MEMBERS,
             least=1,
         ),
@@ -158,7 +161,7 @@ COMMIT: Final = Form(
         ID,  # the parent's transcript hash
         ID,  # committer
         TIME,
-        # kind, then: key package, role | member, admission | member, role | policy
+        # kind, then: key package, role | member, admission | member, role | policy | request
         array(_operation, OPERATION_LIMIT),
         array(record(uint(1), _SMALL), MAX_PROOFS),  # kind, signed request
         _SMALL,  # the committer's new signed member entry
@@ -215,6 +218,10 @@ OPENING: Final = Form(
     (binary(1, 8_192), binary(1, MAX_CIPHERTEXT + 4_096)),  # invitation, message
 )
 ENVELOPE: Final = Form("envelope", 18, MAX_ENVELOPE, (PUBLIC_KEY, binary(17, MAX_ENVELOPE)))
+# room, member, prefix of the last transcript hash it knows, time
+REPAIR_REQUEST: Final = Form("repair request", 19, 256, (ID, ID, PREFIX, TIME))
+# room, member, time, signed key package
+RESYNC_REQUEST: Final = Form("resync request", 20, _BODY_LIMIT, (ID, ID, TIME, _SMALL))
 
 # Contents: sent at, after_view, lifetime, quoted message, then the body.
 _TIMED: Final = (TIME, maybe(SECONDS), SECONDS, maybe(MESSAGE_ID))
@@ -222,3 +229,6 @@ TEXT: Final = Form("text", 32, MAX_CONTENT, (*_TIMED, text(MAX_BODY)))
 DATA: Final = Form("data", 33, MAX_CONTENT, (*_TIMED, binary(0, MAX_BODY)))
 ANNOUNCEMENT: Final = Form("announcement", 34, MAX_CONTENT, (text(MAX_NAME), MAILBOX))
 LEAVE: Final = Form("leave", 35, MAX_CONTENT, (_SMALL,))  # signed leave request
+_MESSAGES: Final = array(MESSAGE_ID, MAX_NAMED, least=1)
+VIEWED: Final = Form("viewed", 36, MAX_CONTENT, (_MESSAGES,))
+BURN: Final = Form("burn", 37, MAX_CONTENT, (_MESSAGES,))

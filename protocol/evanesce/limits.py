@@ -61,6 +61,17 @@ LAST_RESORT_WEAK: Final = SIGNED_PREKEY_ROTATION + SIGNED_PREKEY_GRACE
 
 # Evaporation: no message outlives this, viewed or not.
 MAX_LIFETIME: Final = 72 * HOUR
+# Messages that one viewed or burn names: one envelope of 8 KiB.
+MAX_NAMED: Final = 256
+# Of one member's burned messages that have not come yet, in one room.
+MAX_TOMBSTONES: Final = 1_000
+TOMBSTONE_LIFETIME: Final = 72 * HOUR
+
+# Repair and resync. A request waits no longer than a relay keeps it.
+REQUEST_LIFETIME: Final = 72 * HOUR
+MAX_REPAIRS: Final = 10  # of one member in one room, within
+REPAIR_WINDOW: Final = 3 * HOUR
+COPY_LIFETIME: Final = 30 * DAY  # of a commit, for repair: until its receiver provably has it
 
 # Device and transport.
 MAX_WAITING: Final = 256
