@@ -36,6 +36,7 @@ from spec.cases import (
     membership,
     message,
     refusing,
+    requests,
     rights,
     room,
     session,
@@ -61,7 +62,9 @@ FILES: dict[str, Callable[[], Iterator[Json]]] = {
     "ed25519.json": keys.ed25519_cases,
     "identity.json": identity.identity_cases,
     "chain.json": chain.chain_cases,
-    "membership.json": after(membership.membership_cases, rights.rights_cases),
+    "membership.json": after(
+        membership.membership_cases, rights.rights_cases, requests.request_cases
+    ),
     "epoch.json": epoch.epoch_cases,
     "envelope.json": envelope.envelope_cases,
     "message.json": message.message_cases,

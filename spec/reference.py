@@ -244,12 +244,13 @@ SUITE, ROLE = a_uint(255), a_uint(2)
 SIGNED = a_bin(1, 1_024)
 MAILBOX = fields(ID, KEY, a_bin(16))
 POLICY = fields(a_uint(2), a_boolean, or_nil(SECONDS), SECONDS)
-ADD, REMOVE, SET_ROLE, SET_POLICY = 0, 1, 2, 3
+ADD, REMOVE, SET_ROLE, SET_POLICY, RESYNC = 0, 1, 2, 3, 4
 OPERATIONS = {
     ADD: fields(a_uint(0), SIGNED, ROLE),
     REMOVE: fields(a_uint(1), ID, ID),
     SET_ROLE: fields(a_uint(2), ID, ROLE),
     SET_POLICY: fields(a_uint(3), POLICY),
+    RESYNC: fields(a_uint(4), SIGNED),
 }
 
 
@@ -272,7 +273,8 @@ COMMIT_LIMIT, INVITATION_LIMIT, BODY_LIMIT = 786_432, 1_572_864, 896
 CONTENT_LIMIT, ENVELOPE_LIMIT = 65_792, 2_097_152
 TIMED = (TIME, or_nil(SECONDS), SECONDS, or_nil(a_bin(16)))
 TURN = fields(KEY, KEY, SLOT, or_nil(SIGNED))
-MEMBER_ROW = fields(ID, ROLE, COUNT, KEY, KEY, ID, SIGNED)
+MEMBER_ROW = fields(ID, ROLE, COUNT, KEY, KEY, ID, SIGNED, or_nil(TIME))
+MESSAGES = an_array(1, 256, a_bin(16))  # REQ-LIMIT-34
 DIRECTORY_ROW = fields(ID, a_text(256), or_nil(MAILBOX))
 
 FORMS = {
@@ -301,10 +303,14 @@ FORMS = {
     "message": Form(16, 86_016, (a_bin(1, 2_048), a_bin(17, 81_920), a_bin(32, 64))),
     "opening": Form(17, 98_304, (a_bin(1, 8_192), a_bin(1, 86_016))),
     "envelope": Form(18, ENVELOPE_LIMIT, (KEY, a_bin(17, ENVELOPE_LIMIT))),
+    "repair request": Form(19, 256, (ID, ID, PREFIX, TIME)),
+    "resync request": Form(20, BODY_LIMIT, (ID, ID, TIME, SIGNED)),
     "text": Form(32, CONTENT_LIMIT, (*TIMED, a_text(65_536))),
     "data": Form(33, CONTENT_LIMIT, (*TIMED, a_bin(0, 65_536))),
     "announcement": Form(34, CONTENT_LIMIT, (a_text(256), MAILBOX)),
     "leave": Form(35, CONTENT_LIMIT, (SIGNED,)),
+    "viewed": Form(36, CONTENT_LIMIT, (MESSAGES,)),
+    "burn": Form(37, CONTENT_LIMIT, (MESSAGES,)),
 }  # fmt: skip
 
 
@@ -876,7 +882,7 @@ def dispatch_type(payload: bytes, in_contact_mailbox: bool) -> int:
     kind = None  # 1
     if len(payload) >= 3 and 0x92 <= payload[0] <= 0x9F and payload[1] == 1 and payload[2] <= 0x7F:
         kind = payload[2]
-    taken = ["message", "commit copy"]
+    taken = ["message", "commit copy", "signed object"]
     if in_contact_mailbox:
         taken += ["invitation", "opening"]
     if kind is None or kind not in [FORMS[name].type for name in taken]:  # 2
@@ -925,7 +931,7 @@ def read_content(data: bytes) -> tuple[str, list[Any]]:
     """The name of a content's type, and its fields (REQ-EVAP-10)."""
     value = begin_parse(data, CONTENT_LIMIT)  # 1
     names = [name for name, form in FORMS.items() if form.type == value[1]]
-    fail_if(not 32 <= value[1] <= 35, "wrong-type")  # 2
+    fail_if(not 32 <= value[1] <= 37, "wrong-type")  # 2
     content = end_parse(value, names[0])  # 3
     if names[0] in ("text", "data"):  # 4
         check_evaporation(content[1], content[2])
@@ -1016,6 +1022,7 @@ def open_message(
 
 MEMBER, ADMIN, OWNER = 0, 1, 2
 NO_TRANSCRIPT = bytes(32)
+MAX_CLOCK_LEAD = 300  # REQ-LIMIT-13
 
 
 class Credential(NamedTuple):
@@ -1038,6 +1045,7 @@ class Member(NamedTuple):
     dh_key: bytes
     admission: bytes
     signed: bytes
+    resynced: int | None = None
 
     @property
     def identity(self) -> Identity:
@@ -1171,7 +1179,58 @@ def check_right(me: Member, operation: list[Any], roster: Roster, policy: Policy
             allowed = target.role == MEMBER and operation[2] == MEMBER
     elif kind == SET_POLICY:
         allowed = me.role == OWNER
+    elif kind == RESYNC:
+        allowed = roster.find(read_resync_request(operation[1]).member).id != me.id
     fail_if(not allowed, "not-entitled")
+
+
+class ResyncRequest(NamedTuple):
+    """A resync request that has been read, its signature apart (9.8)."""
+
+    body: bytes
+    signature: bytes
+    room: bytes
+    member: bytes
+    time: int
+    package: KeyPackage
+
+
+REQUEST_LIFETIME = 259_200  # REQ-LIMIT-36
+
+
+def make_resync_request(
+    owner: IdentityKeys, room: bytes, member: bytes, time: int, package: bytes
+) -> bytes:
+    """A signed resync request; *package* is a signed key package (REQ-MEM-13)."""
+    body = note("body", build("resync request", room, member, time, package))
+    return build("signed object", body, sign(owner.seed, b"resync request", body))
+
+
+def read_resync_request(signed: bytes) -> ResyncRequest:
+    """Steps 1 and 2 of REQ-MEM-13."""
+    body, signature = parse(signed, "signed object")  # 1
+    room, member, time, package = parse(body, "resync request")
+    return ResyncRequest(body, signature, room, member, time, read_key_package(package))  # 2
+
+
+def check_resync_request(
+    signed: bytes, suite: int, room: bytes, roster: Roster, time: int
+) -> tuple[Member, ResyncRequest]:
+    """Who is to be let in anew (REQ-MEM-13)."""
+    request = read_resync_request(signed)  # 1, 2
+    package = request.package
+    fail_if(request.room != room, "bad-proof")  # 3
+    member = roster.find(request.member)  # 4
+    fail_if(package.identity != member.identity, "wrong-identity")  # 5
+    verify(member.sign_key, request.signature, b"resync request", request.body)  # 6
+    fail_if(package.suite != suite, "unknown-suite")  # 7
+    fail_if(package.last_resort, "bad-proof")
+    used = package.hash == member.admission or package.signed == member.signed
+    fail_if(used, "used-package")  # 8
+    fail_if(time > package.expiry or time > request.time + REQUEST_LIFETIME, "expired")  # 9
+    fail_if(request.time > time + MAX_CLOCK_LEAD, "bad-proof")  # 10
+    fail_if(member.resynced is not None and request.time <= member.resynced, "replay")  # 11
+    return member, request
 
 
 def make_leave_request(owner: IdentityKeys, room: bytes, member: Member) -> bytes:
@@ -1200,6 +1259,7 @@ def admit(
     present = any(m.identity == package.identity or m.id == member for m in roster.members)
     fail_if(present, "already-member")
     fail_if(len(roster.members) >= 1_000, "too-many-members")  # REQ-MEM-11
+    fail_if(roster.next_seniority >= 2**32 - 1, "bad-form")  # REQ-MEM-04
     row = Member(member, role, roster.next_seniority, *package.identity, package.hash,
                  package.signed)  # fmt: skip
     return Roster(roster.next_seniority + 1, [*roster.members, row])
@@ -1242,10 +1302,15 @@ def apply_operations(
             result = result.without(operation[1])
         elif operation[0] == SET_ROLE:  # 3.4
             result = result.replace(result.find(operation[1])._replace(role=operation[2]))
-        else:  # 3.5
+        elif operation[0] == SET_POLICY:  # 3.5
             fail_if(operation[1][0] != policy[0], "wrong-mode")
             check_policy(operation[1])
             rules = operation[1]
+        else:  # 3.6
+            member, asked = check_resync_request(operation[1], suite, room, result, time)
+            result = result.replace(
+                member._replace(signed=asked.package.signed, resynced=asked.time)
+            )
     fail_if(not result.has(committer.id), "not-entitled")  # 4
     return with_owner(result), rules  # 5
 
@@ -1491,10 +1556,9 @@ def read_commit(data: bytes) -> list[Any]:
             read_key_package(operation[1])
         elif operation[0] == SET_POLICY:
             check_policy(operation[1])
+        elif operation[0] == RESYNC:
+            read_resync_request(operation[1])
     return fields_of
-
-
-MAX_CLOCK_LEAD = 300  # REQ-LIMIT-13
 
 
 def join_room(
@@ -1538,6 +1602,14 @@ def join_room(
             if operation[0] == ADD and operation[1] == keys.package.signed:
                 fail_if(time > keys.package.expiry, "expired")
                 me = member_id(room, parent, keys.package.hash, place)
+            if operation[0] == RESYNC:
+                request = read_resync_request(operation[1])
+                if request.package.signed == keys.package.signed:
+                    fail_if(request.room != room, "bad-proof")
+                    verify(own.public.sign_key, request.signature, b"resync request",
+                           request.body)  # fmt: skip
+                    fail_if(time > keys.package.expiry, "expired")
+                    me = request.member
         number, signing_key = parent_number + 1, before.room_sign_key  # 9
     fail_if(time > now + MAX_CLOCK_LEAD, "early-commit")  # 7
     if policy[0] == DIRECT:  # 8
@@ -1564,6 +1636,8 @@ def pending_proofs(
 ) -> list[bytes]:
     """Step 3 of REQ-EPOCH-14: which of the kept leave requests a commit embeds."""
     named = [operation[1] for operation in operations if operation[0] in (REMOVE, SET_ROLE)]
+    named += [read_resync_request(operation[1]).member for operation in operations
+              if operation[0] == RESYNC]  # fmt: skip
     proofs = []
     for request in kept:
         try:
@@ -1584,6 +1658,7 @@ class CommitMade(NamedTuple):
     signature: bytes
     leaf: bytes
     room_seed: bytes
+    sealed: bytes
     copies: dict[bytes, bytes]
     invitations: list[bytes]
 
@@ -1622,9 +1697,16 @@ def make_commit(
     signed_commit = build("signed commit", commit, keys.confirmation, signature)  # 10
     sealed = seal_commit(parent.keys.handshakes[me], parent.room, parent.prefix, me,
                          signed_commit, random)  # fmt: skip
+    resynced: dict[bytes, ResyncRequest] = {}
+    for operation in operations:
+        if operation[0] == RESYNC:
+            request = read_resync_request(operation[1])
+            resynced.pop(request.member, None)  # the last request of a member counts
+            if roster.has(request.member):
+                resynced[request.member] = request
     copies = {}
     for member in parent.roster.members:  # 11
-        if member.id == me:
+        if member.id == me or member.id in resynced:
             continue
         slot = None
         if roster.has(member.id):
@@ -1633,11 +1715,15 @@ def make_commit(
         copies[member.id] = build("commit copy", sealed, slot)
     welcome = make_welcome(commit, keys.confirmation, signature, committer.signed, roster, policy,
                            secret, directory)  # 12  # fmt: skip
-    invitations = [seal_invitation(own, g.package, g.prekey, welcome, random) for g in guests]
+    invitations = [
+        seal_invitation(own, each.package, 0, welcome, random) for each in resynced.values()
+    ]
+    invitations += [seal_invitation(own, g.package, g.prekey, welcome, random) for g in guests]
     transcript = transcript_hash(parent.transcript, commit, keys.confirmation)
     epoch = Epoch(parent.suite, parent.room, parent.number + 1, transcript, roster, policy, me,
                   keys)  # 13  # fmt: skip
-    return CommitMade(epoch, secret, commit, signature, leaf, new_seed, copies, invitations)
+    return CommitMade(epoch, secret, commit, signature, leaf, new_seed, sealed, copies,
+                      invitations)  # fmt: skip
 
 
 def apply_commit(parent: Epoch, me: bytes, leaf: bytes, data: bytes, now: int) -> Epoch | None:
@@ -1673,6 +1759,7 @@ def apply_commit(parent: Epoch, me: bytes, leaf: bytes, data: bytes, now: int) -
     fail_if(time > now + MAX_CLOCK_LEAD, "early-commit")  # 17, held
     if not roster.has(me):  # 18
         return None
+    fail_if(roster.find(me).resynced != parent.roster.find(me).resynced, "room-closed")
     fail_if(slot is None, "bad-form")  # 19
     r = open_slot(slot, leaf, commit, ephemeral_key, me)  # 20
     secret = epoch_secret(parent.keys.inits[committer_id], r, commit)  # 21
@@ -1681,6 +1768,28 @@ def apply_commit(parent: Epoch, me: bytes, leaf: bytes, data: bytes, now: int) -
     opened = transcript_hash(parent.transcript, commit, confirmation)  # 22
     return Epoch(parent.suite, parent.room, parent.number + 1, opened, roster, policy,
                  committer_id, keys)  # fmt: skip
+
+
+def make_repair_request(
+    owner: IdentityKeys, room: bytes, member: bytes, prefix: bytes, time: int
+) -> bytes:
+    """A signed repair request (REQ-EPOCH-22)."""
+    body = note("body", build("repair request", room, member, prefix, time))
+    return build("signed object", body, sign(owner.seed, b"repair request", body))
+
+
+def check_repair_request(
+    signed: bytes, room: bytes, roster: Roster, now: int
+) -> tuple[Member, bytes]:
+    """Who asks, and the prefix of the last epoch it knows (REQ-EPOCH-22)."""
+    body, signature = parse(signed, "signed object")  # 1
+    its_room, member, prefix, time = parse(body, "repair request")
+    fail_if(its_room != room, "unknown-room")  # 2
+    asking = roster.find(member)  # 3
+    verify(asking.sign_key, signature, b"repair request", body)  # 4
+    fail_if(now > time + REQUEST_LIFETIME, "expired")  # 5
+    fail_if(time > now + MAX_CLOCK_LEAD, "early-commit")  # 6, held
+    return asking, prefix
 
 
 class Turn(NamedTuple):
@@ -1966,6 +2075,11 @@ def receive_message(room: Room, data: bytes, now: int) -> tuple[Room, Received]:
                           limits, missing + missing_before, dropped or gap, evicted)  # fmt: skip
 
 
+def stay(epoch: Epoch, member: bytes) -> int | None:
+    """When a member was last let in anew, as an epoch knows it (*resynced*)."""
+    return epoch.roster.find(member).resynced if epoch.roster.has(member) else None
+
+
 def close_earlier(
     room: Room, epoch: Epoch, sender: bytes, last_spoken: list[Any] | None, now: int
 ) -> tuple[Room, int, bool]:
@@ -1975,8 +2089,9 @@ def close_earlier(
     fail_if(named == epoch.prefix, "bad-count")  # 1
     if named in room.epochs:
         fail_if(room.epochs[named].epoch.number >= epoch.number, "bad-count")
+        fail_if(stay(room.epochs[named].epoch, sender) != stay(epoch, sender), "bad-count")
     for prefix, kept in reversed(room.epochs.items()):  # 2
-        if kept.epoch.number >= epoch.number:
+        if kept.epoch.number >= epoch.number or stay(kept.epoch, sender) != stay(epoch, sender):
             continue
         chain = kept.chains.get(sender)
         if chain is not None and (prefix == named or chain.key is not None):  # 2.1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from . import resyncing
 from .content import Evaporation, Said
 from .engine import Engine
 from .errors import LocalError, Reason, RemoteError
@@ -17,12 +18,14 @@ from .keypackage import Card, KeyPackage
 from .ledger import Recipient, Report, commit_key
 from .mailbox import MailboxKeys
 from .membership import Mode, Policy, Role
-from .operations import Operation
+from .operations import Operation, Resync
 from .ports import Transaction
 from .room import Room
 from .speech import Sent
+from .viewing import send_receipts
 
-__all__ = ["Guest", "begin_direct", "commit", "found_group", "leave", "settle_direct", "speak"]
+__all__ = ["Guest", "begin_direct", "commit", "found_group", "leave", "prepare", "settle_direct",
+           "speak"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ def _invited(engine: Engine, tx: Transaction, guests: Sequence[Guest]) -> list[I
     for guest in guests:
         if guest.package.identity == engine.owner.identity:
             raise LocalError(Reason.ALREADY_MEMBER, "a device does not invite itself")
+        engine.pins.refuse_offered(guest.package.identity)  # offered since the call was checked?
     return [Invited(g.package, take_prekey(tx, g.package), g.role) for g in guests]
 
 
@@ -121,19 +125,30 @@ def _report_commit(
 def speak(engine: Engine, tx: Transaction, room: Room, said: Said, now: int) -> bytes:
     """Send what a person said, and keep one's own copy; return the message id.
 
-    Commits a refresh first when one is due, and announces one's mailbox before the first word.
-    Raise `LocalError` as `Room.send`, and rolled-back.
+    Receipts whose moment has come go with it. Raise `LocalError` as `Room.send`, and rolled-back,
+    identity-changed.
     """
     said.encode()  # refused before anything is sent for it
+    engine.require_fresh(room.id)
+    engine.pins.require_settled(room.roster)
+    prepare(engine, tx, room, now)
+    sent = engine.say(tx, room, said, now)
+    _keep_own(engine, tx, room, said, sent, now)
+    send_receipts(engine, tx, room, now)
+    return sent.id
+
+
+def prepare(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
+    """Do what has to come before a person's words: a refresh that is due, one's own mailbox.
+
+    Raise `LocalError` (room-closed, rolled-back), and as `commit`.
+    """
     engine.require_fresh(room.id)
     if engine.meta[room.id].retired is not None:
         raise LocalError(Reason.ROOM_CLOSED, "another 1:1 room has taken this one's place")
     if not room.direct and room.refresh_due(now):
         commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
-    sent = engine.say(tx, room, said, now)
-    _keep_own(engine, tx, room, said, sent, now)
-    return sent.id
 
 
 def _keep_own(
@@ -170,6 +185,9 @@ def commit(
     Raise `LocalError` as `Room.commit`, and rolled-back.
     """
     engine.require_fresh(room.id)
+    for operation in operations:
+        if isinstance(operation, Resync):
+            engine.pins.refuse_offered(operation.request.package.identity)
     before, roster = dict(room.directory), room.roster
     invited = _invited(engine, tx, guests)
     made = room.commit(engine.owner, operations, invited, now, engine.random)
@@ -178,10 +196,20 @@ def commit(
         engine.post_to(tx, room.id, before.get(member), roster[member], copy, key)
         for member, copy in made.copies.items()
     ]
-    recipients += _invite(engine, tx, room, guests, made.invitations)
+    anew = {request.member for request in made.resynced}
+    added = {m: data for m, data in made.invitations.items() if m not in anew}
+    recipients += _invite(engine, tx, room, guests, added)
+    recipients += [
+        engine.outbox.post(tx, room.id, request.package.contact, made.invitations[request.member],
+                           engine.random, key, request.member)
+        for request in made.resynced
+    ]  # fmt: skip
     _report_commit(engine, tx, room, recipients, now)
     engine.save_room(tx, room)
     engine.note_gone(tx, room.id, made.removed, now)
+    for request in made.resynced:
+        resyncing.forget(engine, tx, room.id, request.member)
+    engine.kept_commits.keep(tx, room.id, room.epoch, made.copies, now)
     if made.removed:
         engine.rotate_mailbox(tx, room, now)
     else:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from . import actions
-from .content import Announcement, Leave, Said
+from . import actions, burning, repairing, resyncing, viewing
+from .content import Announcement, Burn, Leave, Said, Viewed
 from .conversation import Conversation
 from .engine import Engine
 from .envelope import open_envelope
@@ -22,14 +22,24 @@ from .events import (
     Person,
     Rejected,
     RemovedFromRoom,
+    ResyncAsked,
     RoomChanged,
     RoomJoined,
     RoomReplaced,
 )
 from .faces import Faces, person
-from .formats import COMMIT_COPY, INVITATION, MESSAGE, OPENING
+from .formats import (
+    COMMIT_COPY,
+    INVITATION,
+    MESSAGE,
+    OPENING,
+    REPAIR_REQUEST,
+    RESYNC_REQUEST,
+    SIGNED,
+)
 from .group import CommitApplied
 from .holdings import OwnMailbox, RoomMeta
+from .identity import open_signed
 from .inbox import Kept
 from .invitation import Invitation
 from .limits import (
@@ -103,6 +113,8 @@ def _dispatch(
             case COMMIT_COPY.type:
                 room = room or SealedCommit.parse(COMMIT_COPY.parse(payload)[0]).room
                 _commit(arrival, _room(arrival, room), payload)
+            case SIGNED.type:
+                _request(arrival, payload, None if contact else room)
             case INVITATION.type if contact:
                 _invitation(arrival, payload)
             case OPENING.type if contact:
@@ -127,6 +139,23 @@ def _room(arrival: Arrival, room: bytes) -> Room:
         raise HeldError(Reason.UNKNOWN_ROOM, "no such room on this device yet") from None
 
 
+def _request(arrival: Arrival, payload: bytes, home: bytes | None) -> None:
+    """A signed request: for commits that were missed, or to be let in anew."""
+    engine, tx, now = arrival.engine, arrival.tx, arrival.now
+    body, _ = open_signed(payload)
+    match kind_of(decode(body, limit=RESYNC_REQUEST.limit)):
+        case REPAIR_REQUEST.type:
+            repairing.answer(engine, tx, payload, home, now)
+        case RESYNC_REQUEST.type:
+            asked = resyncing.receive(engine, tx, payload, home, now)
+            if asked is not None:
+                room, member = asked
+                who = person(room, member)
+                arrival.events.append(ResyncAsked(arrival.faces.conversation(room.id), who))
+        case _:
+            raise RemoteError(Reason.WRONG_TYPE, "a signed object that is no request")
+
+
 # --- messages ------------------------------------------------------------------------------------
 
 
@@ -140,7 +169,8 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
         case Said() as said:
             kept = Kept(received.id, room.id, received.sender, said.sent, now, received.evaporation,
                         said.quote, None, b"", received.ciphertext)  # fmt: skip
-            if now < kept.deadline:
+            burned = burning.is_burned(engine, tx, room, sender, received.id, now)
+            if now < kept.deadline and not burned:
                 engine.inbox.keep(tx, kept, received.key, engine.random)
                 arrival.events.append(MessageArrived(
                     arrival.faces.conversation(room.id), person(room, sender),
@@ -153,8 +183,13 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
         case Leave():
             for member in room.leaving:
                 engine.leave_noticed.setdefault(member, now)
+        case Viewed() as said:
+            arrival.events += viewing.take_receipt(engine, tx, arrival.faces, room, sender, said,
+                                                   now)  # fmt: skip
+        case Burn() as said:
+            arrival.events += burning.take_burn(engine, tx, arrival.faces, room, sender, said, now)
     engine.note_heard(tx, room.id, {received.sender})
-    engine.ledger.heard(tx, room.id, received.sender, received.epoch, now)
+    engine.note_received(tx, room.id, received.sender, received.epoch, now)
     if room.direct and room.epoch > epoch and spoken is not None and spoken.index == 1:
         engine.ledger.answered(tx, room.id, received.sender, epoch, now)
     conversation = arrival.faces.conversation(room.id)
@@ -210,7 +245,9 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
         return
     arrival.events.append(_changed(conversation, room, by, before, change))
     engine.note_gone(tx, room.id, change.removed, now)
-    engine.ledger.heard(tx, room.id, change.committer.id, room.epoch - 1, now)
+    for member in change.resynced:
+        resyncing.forget(engine, tx, room.id, member.id)
+    engine.note_received(tx, room.id, change.committer.id, room.epoch - 1, now)
     if not engine.is_stale(room.id):  # else nothing is sealed here, and no new mailbox announced
         if change.removed:
             engine.rotate_mailbox(tx, room, now)
@@ -234,6 +271,7 @@ def _changed(
         tuple(before[member.id] for member in change.removed),
         tuple(person(room, room.roster[member.id]) for member, _ in change.roles),
         change.policy,
+        tuple(person(room, member) for member in change.resynced),
     )
 
 
@@ -255,10 +293,13 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
     room, _ = Room.join(engine.owner, shelved.keys, data, now)
     old = engine.rooms.get(room.id)
     if old is not None and not old.closed:
-        if not engine.is_stale(room.id) or room.epoch <= old.epoch:
+        if resyncing.is_answer(engine, invitation, old, room):
+            resyncing.start_anew(engine, tx, room.id)
+        elif not engine.is_stale(room.id) or room.epoch <= old.epoch:
             # Perhaps it has been removed and added again, and has yet to learn of the first.
             raise HeldError(Reason.ALREADY_MEMBER, "this device is in that room")
-        engine.retire_mailbox(tx, room.id, now)  # a stale room may never learn of the first
+        else:
+            engine.retire_mailbox(tx, room.id, now)  # a stale room may never learn of the first
     tx.put(seen, encode([room.id, now + PACKAGE_LIFETIME + SIGNED_PREKEY_GRACE]))
     keys = shelved.keys.without(invitation.prekey_index)
     engine.put_package(tx, replace(shelved, keys=keys))

@@ -29,13 +29,14 @@ def _check_cards(
     for card in cards:
         if card.identity == engine.owner.identity:
             raise LocalError(Reason.ALREADY_MEMBER, "a device does not invite itself")
+        engine.pins.refuse_offered(card.identity)
         if not claims(card):
             card.check_usable(now)
             next_prekey(tx, card.package)
 
 
 def check_direct(engine: Engine, tx: Transaction, card: Card, now: int, claims: Claims) -> None:
-    """Raise `LocalError`: already-member, expired, no-package, unknown-suite."""
+    """Raise `LocalError`: already-member, identity-changed, expired, no-package, unknown-suite."""
     check_group(engine, tx, Policy(Mode.SIGNED), [card], now, claims)
 
 
@@ -47,8 +48,8 @@ def check_group(
     now: int,
     claims: Claims,
 ) -> None:
-    """Raise `LocalError`: wrong-mode, bad-policy, too-large (the name), already-member, expired,
-    no-package, too-many-members, unknown-suite.
+    """Raise `LocalError`: wrong-mode, bad-policy, too-large (the name), already-member,
+    identity-changed, expired, no-package, too-many-members, unknown-suite.
     """  # fmt: skip
     if policy.mode is Mode.DIRECT:
         raise LocalError(Reason.WRONG_MODE, "a group is not a direct room")
@@ -73,8 +74,8 @@ def check_commit(
     now: int,
     claims: Claims,
 ) -> None:
-    """Raise `LocalError`: rolled-back, room-closed, wrong-mode, already-member, expired,
-    no-package, too-large, and the reasons of `apply_operations`.
+    """Raise `LocalError`: rolled-back, room-closed, wrong-mode, already-member, identity-changed,
+    expired, no-package, too-large, and the reasons of `apply_operations`.
     """  # fmt: skip
     engine.require_fresh(room.id)
     room.state.require_active()

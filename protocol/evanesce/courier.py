@@ -15,6 +15,7 @@ from .desk import TRANSPORT_FAULTS, Desk
 from .errors import RemoteError, StorageError
 from .keypackage import Card, KeyPackage
 from .ports import KeyDirectory, Transport
+from .recalling import Recaller
 from .receiving import Receiver
 from .sending import Sender
 
@@ -44,6 +45,7 @@ class Courier:
         self._parts: list[tuple[Callable[[], Awaitable[bool]], Backoff]] = [
             (self._open_mailboxes, Backoff()),
             (self._sender.send, self._send_backoff),
+            (Recaller(desk, transport).recall, Backoff()),  # after what may still be under way
             (self._publish, Backoff()),
             (self._close_mailboxes, Backoff()),
         ]

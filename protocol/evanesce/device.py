@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from . import actions, faces
+from . import actions, burning, faces, resyncing, viewing
 from .actions import Guest
 from .application import OnCommit
 from .checks import check_commit, check_direct, check_group
@@ -20,15 +20,17 @@ from .keypackage import Card
 from .ledger import Report, commit_key
 from .membership import Mode, Policy, Role
 from .operations import Operation
+from .overview import Overview
+from .pinning import Pinning
 from .ports import Clock, Store, SystemClock, Transaction, Transport
 from .primitives import Random
 from .room import Room
-from .worker import TICK, Worker
+from .worker import TICK
 
 __all__ = ["TICK", "Device"]
 
 
-class Device(Worker):
+class Device(Pinning, Overview):
     """One device with its rooms.
 
     ``async with Device.open(store, transport, name="Mina") as mina: …``
@@ -119,7 +121,8 @@ class Device(Worker):
         """The 1:1 room with the owner of `card`; begun now if there is none, or only a stale one.
 
         Nothing is sent before the first message. Raise `LocalError`: expired, no-package,
-        already-member (one's own card). `OSError` when a directory cannot be reached.
+        already-member (one's own card), identity-changed. `OSError` when a directory cannot be
+        reached.
         """
         serving = self._serving(card)
         if serving is not None:
@@ -151,7 +154,7 @@ class Device(Worker):
         """Found a group with the owners of these cards, and invite them.
 
         Raise `LocalError`: expired, no-package, already-member, too-many-members, bad-policy,
-        wrong-mode. `OSError` when a directory cannot be reached.
+        wrong-mode, identity-changed. `OSError` when a directory cannot be reached.
         """
         cards = list(members)
         rules = policy or Policy(Mode.SIGNED)
@@ -215,9 +218,53 @@ class Device(Worker):
 
         return await self._run(make)
 
+    async def ask_resync(self, room: bytes) -> int:
+        """Ask to be let into a group anew; see `Conversation.ask_resync`."""
+        return await self._run(
+            lambda tx, now: resyncing.ask(self.engine, tx, self.room(room), now)
+        )
+
+    def resync_requests(self, room: bytes) -> tuple[Person, ...]:
+        """The members that ask to be let in anew; see `Conversation.resync_requests`."""
+        found = self.room(room)
+        return tuple(
+            faces.person(found, found.roster[member])
+            for key, member in self.engine.resyncs
+            if key == room and member in found.roster
+        )
+
+    async def resync(self, room: bytes, members: Sequence[bytes]) -> int:
+        """Let members into a group anew; see `Conversation.resync`."""
+
+        def make(tx: Transaction, now: int) -> int:
+            found = self.room(room)
+            operations = [resyncing.operation_for(self.engine, found, each) for each in members]
+            actions.commit(self.engine, tx, found, operations, [], now)
+            return found.epoch
+
+        return await self._run(make)
+
     async def leave(self, room: bytes) -> None:
         """Ask to be removed from a group; see `Conversation.leave`."""
         await self._run(lambda tx, now: actions.leave(self.engine, tx, self.room(room), now))
+
+    async def burn(self, room: bytes, messages: Sequence[bytes]) -> None:
+        """Recall messages of one's own; see `Conversation.burn`."""
+        await self._run(
+            lambda tx, now: burning.burn(self.engine, tx, self.room(room), messages, now)
+        )
+
+    async def burnable(self, room: bytes) -> list[bytes]:
+        """See `Conversation.burnable`."""
+        return await self.keep(lambda tx, _: burning.burnable(self.engine, tx, self.room(room)))
+
+    def receipts(self, room: bytes) -> bool:
+        """See `Conversation.receipts`."""
+        return self.engine.receipts.are_on(self.room(room).id)
+
+    async def set_receipts(self, room: bytes, *, on: bool) -> None:
+        """See `Conversation.set_receipts`."""
+        await self.keep(lambda tx, _: self.engine.receipts.turn(tx, self.room(room).id, on=on))
 
     # --- what became of it -----------------------------------------------------------------------
 
@@ -282,10 +329,12 @@ class Device(Worker):
     @asynccontextmanager
     async def _view(self, message: bytes) -> AsyncIterator[str | bytes]:
         """Open a message: the viewed mark is committed before the content is given out."""
-        body = await self.keep(lambda tx, now: self.engine.inbox.view(tx, message, now))
+        whose, body = await self.keep(lambda tx, now: viewing.view(self.engine, tx, message, now))
+        self._opened[message] = whose
         try:
             yield body
         finally:
+            self._opened.pop(message, None)
             closed = False
             if self._open:  # else what has been viewed is erased when the device is opened again
                 closed = await self.keep(lambda tx, now: self.engine.inbox.close(tx, message))

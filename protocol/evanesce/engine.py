@@ -10,24 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from .content import Announcement, Content
+from .content import Announcement, Content, Said
 from .errors import LocalError, Reason, RemoteError, StorageError
 from .events import Event
 from .formats import OPENING
 from .holdings import OwnMailbox, RoomMeta, Shelved
 from .identity import Identity, IdentityKeys
 from .inbox import Inbox
+from .kept_commits import KeptCommits
 from .keypackage import KeyPackageKeys
 from .ledger import Ledger, Recipient, Report
 from .limits import MAX_NAME
 from .mailbox import MailboxKeys
 from .membership import Member
 from .outbox import Outbox
+from .pins import Pins
 from .ports import APPLICATION, Transaction
 from .primitives import Random
+from .receipts import Receipts
+from .resync import ResyncRequest
 from .room import Room
 from .speech import Sent
 from .state import Contact
+from .tombstones import Tombstones
 from .wire import decode, encode, utf8
 
 __all__ = ["Engine"]
@@ -53,6 +58,11 @@ class Engine:
     direct: dict[Identity, bytes] = field(default_factory=dict)  # the serving 1:1 room
     leave_noticed: dict[bytes, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+    kept_commits: KeptCommits = field(default_factory=KeptCommits)
+    resyncs: dict[tuple[bytes, bytes], ResyncRequest] = field(default_factory=dict)
+    pins: Pins = field(default_factory=Pins)
+    receipts: Receipts = field(default_factory=Receipts)
+    tombstones: Tombstones = field(default_factory=Tombstones)
     erased: bool = False  # something has been, since `take_erased`
     told: list[Event] = field(default_factory=list)  # to tell once the transaction is committed
 
@@ -98,9 +108,13 @@ class Engine:
         engine = cls(
             IdentityKeys.load(keys), kept_name, random, Inbox.load(tx, now, random),
             Outbox.load(tx), mailboxes[address], mailboxes=mailboxes, ledger=Ledger.load(tx),
+            kept_commits=KeptCommits.load(tx),
+            pins=Pins.load(tx), receipts=Receipts.load(tx), tombstones=Tombstones.load(tx),
         )  # fmt: skip
         for key, data in tx.scan(b"package/"):
             engine.packages[key[8:]] = Shelved.load(data)
+        for key, data in tx.scan(b"resync/"):
+            engine.resyncs[key[7:39], key[39:]] = ResyncRequest.parse(data)
         for key, data in tx.scan(b"meta/"):
             engine.meta[key[5:]] = RoomMeta.load(data)
         for key, data in tx.scan(b"direct/"):
@@ -109,6 +123,7 @@ class Engine:
             prefix = b"room/" + room + b"/"
             records = {key[len(prefix):]: data for key, data in tx.scan(prefix)}
             engine.rooms[room] = Room.restore(records)
+            engine.save_room(tx, engine.rooms[room])  # changed, if it was of an older format
         speaking = [
             meta for key, meta in engine.meta.items()
             if meta.retired is None and not engine.rooms[key].closed
@@ -274,7 +289,8 @@ class Engine:
             )
             for member in sent.recipients
         )
-        self.ledger.begin(tx, Report(sent.id, room.id, room.epoch, False, now, recipients))
+        begin = self.ledger.begin_said if isinstance(content, Said) else self.ledger.begin
+        begin(tx, Report(sent.id, room.id, room.epoch, False, now, recipients))
         self.save_room(tx, room)
         return sent
 
@@ -337,7 +353,17 @@ class Engine:
                 failed = Recipient.failed(member, Reason.UNKNOWN_MEMBER)
                 self.ledger.note(tx, report, {member: failed}, now)
             self.leave_noticed.pop(member, None)
+            self.kept_commits.forget_member(tx, room, member)
+            if self.resyncs.pop((room, member), None) is not None:
+                tx.delete(b"resync/" + room + member)
         self.note_heard(tx, room, members)
+
+    def note_received(
+        self, tx: Transaction, room: bytes, member: bytes, epoch: int, now: int
+    ) -> None:
+        """A member has spoken in an epoch, or committed on it: it has all commits up to that."""
+        self.ledger.heard(tx, room, member, epoch, now)
+        self.kept_commits.has_come(tx, room, member, epoch)
 
     def note_heard(self, tx: Transaction, room: bytes, members: set[bytes]) -> None:
         """One's retired mailboxes need not wait for these members any longer."""

@@ -14,10 +14,11 @@ from .membership import Policy, Role
 if TYPE_CHECKING:
     from .conversation import Conversation
 
-__all__ = ["ApplicationFailed", "DeliveryFailed", "Event", "MessageArrived", "MessageEvaporated",
-           "MessageHandle", "MessagesMissing", "Person", "Rejected", "RefreshDue",
-           "RemovedFromRoom", "RolledBack", "RoomChanged", "RoomJoined", "RoomReplaced",
-           "StoreFailed"]  # fmt: skip
+__all__ = ["ApplicationFailed", "DeliveryFailed", "Event", "FallenBehind", "IdentityChanged",
+           "MessageArrived", "MessageBurned", "MessageEvaporated", "MessageHandle",
+           "MessageViewed", "MessagesMissing", "Person", "RefreshDue", "Rejected",
+           "RemovedFromRoom", "ResyncAsked", "RolledBack", "RoomChanged", "RoomJoined",
+           "RoomReplaced", "StoreFailed"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -73,6 +74,27 @@ class MessageEvaporated:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageViewed:
+    """A member says that it has viewed a message of this device's. Only where receipts are on."""
+
+    room: Conversation
+    by: Person
+    message: bytes  # id
+
+
+@dataclass(frozen=True, slots=True)
+class MessageBurned:
+    """Its author has recalled a message: it has been erased here, viewed or not, open or not.
+
+    Whoever shows it stops showing it.
+    """
+
+    room: Conversation
+    by: Person
+    message: bytes  # id
+
+
+@dataclass(frozen=True, slots=True)
 class MessagesMissing:
     """Messages of `sender` are known to exist and have not come; with `lost`, some never will."""
 
@@ -100,6 +122,7 @@ class RoomChanged:
     removed: tuple[Person, ...]
     roles: tuple[Person, ...]  # with their new roles
     policy: Policy | None
+    resynced: tuple[Person, ...] = ()  # let in anew, at their own request
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +146,27 @@ class RefreshDue:
     """A 1:1 room waits long for an answer: until then a theft of keys is not healed."""
 
     room: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class FallenBehind:
+    """Messages of a group wait for a commit that nobody has sent again for an hour (spec 10.12).
+
+    `Conversation.ask_resync` asks the others to let this device in anew.
+    """
+
+    room: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class ResyncAsked:
+    """A member has lost its place in a group, and asks to be let in anew (spec 10.13).
+
+    Show who it is; `Conversation.resync` grants it. Whoever has stolen its identity asks so too.
+    """
+
+    room: Conversation
+    by: Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +210,23 @@ class ApplicationFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityChanged:
+    """Another identity is offered for a person than the one that is pinned (spec 6.6).
+
+    Until it is accepted or refused, nothing can be sent where either of the two is a member.
+    """
+
+    person: str
+    pinned: Identity
+    offered: Identity
+
+
+@dataclass(frozen=True, slots=True)
 class RolledBack:
     """The store is an older copy that was put back: these rooms are stale (spec 17).
 
-    What comes there is read, and nothing can be sent. `Device.direct` begins a 1:1 room anew; a
-    group is joined anew when others have removed this device and added it again.
+    What comes there is read, and nothing can be sent. `Device.direct` begins a 1:1 room anew;
+    `Conversation.ask_resync` asks the others of a group to let this device in anew.
     """
 
     rooms: tuple[Conversation, ...]
@@ -179,15 +235,20 @@ class RolledBack:
 Event = (
     MessageArrived
     | MessageEvaporated
+    | MessageViewed
+    | MessageBurned
     | MessagesMissing
     | RoomJoined
     | RoomChanged
     | RemovedFromRoom
     | RoomReplaced
     | RefreshDue
+    | FallenBehind
+    | ResyncAsked
     | Rejected
     | DeliveryFailed
     | StoreFailed
     | ApplicationFailed
+    | IdentityChanged
     | RolledBack
 )

@@ -21,6 +21,9 @@ class Faces(Protocol):
     def message(self, message: bytes) -> MessageHandle:
         """The application's handle on a message."""
 
+    def opened(self, message: bytes) -> tuple[bytes, bytes] | None:
+        """Room and author of a message that somebody has open now."""
+
 
 def person(room: Room, member: Member) -> Person:
     """A member as the application sees it."""

@@ -32,7 +32,7 @@ from .membership import (
     member_id,
     state_hash,
 )
-from .operations import Add
+from .operations import Add, Resync
 from .primitives import (
     EMPTY_KEY,
     SUITE_1,
@@ -43,6 +43,7 @@ from .primitives import (
     equal,
     sign_keypair,
 )
+from .resync import ResyncRequest
 from .state import Contact, Epoch, RoomState
 from .wire import check_time, decode, kind_of, utf8
 
@@ -250,6 +251,16 @@ def _check_genesis(
                       credential.room_sign_key)  # fmt: skip
 
 
+def _let_in_anew(request: ResyncRequest, commit: Commit, keys: KeyPackageKeys) -> bytes:
+    """Whom a request of one's own names; another's must not move this device out of its place."""
+    if request.room != commit.room:
+        raise RemoteError(Reason.BAD_PROOF, "a resync request for another room")
+    request.verify(keys.package.identity)
+    if commit.time > request.package.expiry:
+        raise RemoteError(Reason.EXPIRED, "the key package had expired")
+    return request.member
+
+
 def _check_commit(
     commit: Commit,
     invitation: Invitation,
@@ -272,5 +283,7 @@ def _check_commit(
             if commit.time > operation.package.expiry:
                 raise RemoteError(Reason.EXPIRED, "the key package had expired")
             own = member_id(commit.room, commit.transcript, operation.package.hash, index)
+        if isinstance(operation, Resync) and operation.request.package.hash == keys.package.hash:
+            own = _let_in_anew(operation.request, commit, keys)
     return _Admission(commit.room, commit.epoch + 1, commit.transcript, commit.time, roster,
                       committer, own, commit.state_hash, before.room_sign_key)  # fmt: skip

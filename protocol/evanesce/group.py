@@ -32,12 +32,14 @@ from .operations import (
     Add,
     Operation,
     Remove,
+    Resync,
     SetRole,
     apply_operations,
     check_leave_request,
     with_committer,
 )
 from .primitives import Random, dh_keypair, equal, sign_keypair
+from .resync import ResyncRequest
 from .state import Epoch, RoomState
 from .wire import check_time
 
@@ -48,13 +50,16 @@ __all__ = ["CommitApplied", "CommitMade", "apply_commit", "make_commit"]
 class CommitMade:
     """A commit of one's own: a copy for each member of the parent, an invitation for each new one.
 
-    A removed member gets its copy without a slot: it learns that it is out, and no key.
+    A removed member gets its copy without a slot: it learns that it is out, and no key. One that
+    is let in anew gets an invitation instead of a copy.
     """
 
     copies: dict[bytes, bytes]
-    invitations: dict[bytes, bytes]
+    invitations: dict[bytes, bytes]  # by member, in the order of the operations
     added: tuple[Member, ...]
     removed: tuple[Member, ...]
+    resynced: tuple[ResyncRequest, ...]
+    sealed: bytes  # the sealed commit that all copies hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class CommitApplied:
     roles: tuple[tuple[Member, Role], ...]  # the member as it was, and its new role
     policy: Policy | None  # the new one, if it changed
     removed_self: bool
+    resynced: tuple[Member, ...] = ()  # those let in anew, as they now stand
 
 
 def _require_group(state: RoomState) -> None:
@@ -76,8 +82,9 @@ def _require_group(state: RoomState) -> None:
 
 
 def _pending_proofs(state: RoomState, operations: Sequence[Operation]) -> list[bytes]:
-    """The leave requests to embed: still valid, not one's own, not of a member removed anyway."""
+    """The leave requests to embed: still valid, not one's own, not of a member named otherwise."""
     targets = {op.member for op in operations if isinstance(op, Remove | SetRole)}
+    targets |= {op.request.member for op in operations if isinstance(op, Resync)}
     proofs = []
     for member, request in state.leaving.items():
         try:
@@ -140,9 +147,10 @@ def make_commit(
     sealed = seal_commit(
         handshake.reveal(), state.id, parent.prefix, me.id, signed.encode(), random
     )
+    anew = {request.member for request in outcome.resynced}
     copies = {}
     for member in parent.roster:
-        if member.id == me.id:
+        if member.id == me.id or member.id in anew:
             continue
         slot = None
         if member.id in roster:
@@ -156,6 +164,9 @@ def make_commit(
     )  # fmt: skip
     with local_fault():
         invitations = {
+            request.member: seal_invitation(owner, request.package, 0, welcome, random)
+            for request in outcome.resynced  # each by a package made for this alone
+        } | {
             member.id: seal_invitation(owner, guest.package, guest.prekey_index, welcome, random)
             for member, guest in zip(outcome.added, invited, strict=True)
         }
@@ -173,7 +184,9 @@ def make_commit(
     parent.next_commit = commit_hash(commit.data)
     state.refreshed, state.sent_since_refresh = now, 0
     state.enter(epoch, sending, now)
-    return CommitMade(copies, invitations, outcome.added, outcome.removed)
+    return CommitMade(
+        copies, invitations, outcome.added, outcome.removed, outcome.resynced, sealed
+    )
 
 
 def apply_commit(state: RoomState, data: bytes, now: int) -> CommitApplied:
@@ -182,7 +195,8 @@ def apply_commit(state: RoomState, data: bytes, now: int) -> CommitApplied:
     Raise `RemoteError`, in this order: the reasons of `Form.parse`, unknown-room, wrong-mode,
     own-message, room-closed, unknown-member, replay, bad-ciphertext, bad-signature, replay, fork,
     those of `Commit.parse`, wrong-transcript, those of `apply_operations`, bad-entry and those of
-    `Credential.parse`, bad-state-hash, bad-form (slot), bad-confirmation. Raise `HeldError`:
+    `Credential.parse`, bad-state-hash, room-closed (this device is let in anew), bad-form (slot),
+    bad-confirmation. Raise `HeldError`:
     unknown-epoch, early-commit.
     """
     sealed_bytes, slot = COMMIT_COPY.parse(data)
@@ -213,6 +227,8 @@ def apply_commit(state: RoomState, data: bytes, now: int) -> CommitApplied:
     if change.removed_self:
         state.close(now)
         return change
+    if any(member.id == state.own for member in change.resynced):
+        raise RemoteError(Reason.ROOM_CLOSED, "this device is let in anew, by an invitation")
     if slot is None:
         raise RemoteError(Reason.BAD_FORM, "no slot for a member that stays")
     assert parent.leaf is not None  # an active member always has the current one
@@ -263,5 +279,6 @@ def _check_commit(
     )
     policy = outcome.policy if outcome.policy != parent.policy else None
     return roster, CommitApplied(
-        committer, outcome.added, outcome.removed, roles, policy, state.own not in roster
-    )
+        committer, outcome.added, outcome.removed, roles, policy, state.own not in roster,
+        tuple(roster[request.member] for request in outcome.resynced),
+    )  # fmt: skip

@@ -68,12 +68,13 @@ class RoomMeta:
     reminded: bool = False  # "refresh due" has been told
     peer_sent: int = 0  # direct rooms: when, by its own clock, the peer last wrote
     stale: bool = False  # an older copy was put back: what was sent since is not known here
+    asked: bytes | None = None  # hash of the package by which this device asks to be let in anew
 
     def dump(self) -> bytes:
         """Serialise."""
         contact = None if self.contact is None else self.contact.value()
         return encode([self.mailbox, self.announced, contact, self.invitation, self.retired,
-                       self.reminded, self.peer_sent, self.stale])  # fmt: skip
+                       self.reminded, self.peer_sent, self.stale, self.asked])  # fmt: skip
 
     @classmethod
     def load(cls, data: bytes) -> RoomMeta:

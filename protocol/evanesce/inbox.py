@@ -110,6 +110,13 @@ class Inbox:
             raise LocalError(Reason.EVAPORATED, "this message has evaporated")
         return kept
 
+    @staticmethod
+    def author(tx: Transaction, message: bytes) -> tuple[bytes, bytes] | None:
+        """Room and sender of a message that is stored, due or not."""
+        record = tx.get(_RECORD + message)
+        kept = None if record is None else Kept.load(record)
+        return None if kept is None else (kept.room, kept.sender)
+
     def view(self, tx: Transaction, message: bytes, now: int) -> str | bytes:
         """Mark a message viewed and return what it says; the mark must be committed first.
 

@@ -3,15 +3,21 @@
 There is one entry for each message and one for each commit, with a state for each of its
 recipients. Entries change only in the transactions that change what they tell of.
 
-What counts as **confirmed** is proven by keys, not said by anybody:
+What counts as **confirmed** is proven by keys, but for the last of these:
 
 - a *commit* (or genesis), once its recipient has spoken in its epoch or a later one, or committed
   on one: the keys of an epoch come only from the commit that opened it, and from those before;
 - a *message of a 1:1 room*, once the other side has answered its epoch, if it was alone in it: the
   answer is made with keys that each message of that epoch carries, so it proves that one of them
-  came, but not which.
+  came, but not which;
+- a *text or data*, once its recipient says in a receipt that it has viewed it, where receipts are
+  on (REQ-EVAP-13): that is its own word.
 
-Nothing that a member sends in a group proves which messages it has had: those stay *sent*.
+Nothing else that a member sends in a group proves which messages it has had: those stay *sent*.
+
+When a message is **burned**, copies that have not been taken by then have failed for the reason
+`evaporated`, and no retry helps; the others stay what they are. Nobody is told `DeliveryFailed` of
+it, as it was asked for.
 """
 
 from __future__ import annotations
@@ -54,13 +60,14 @@ class Recipient:
     """What became of one recipient's copy.
 
     `why`: "unreachable" of what is held, the reason code of what has failed. `retryable`: whether
-    `Device.retry` may help.
+    `Device.retry` may help. `viewed`: whether it has said so in a receipt.
     """
 
     member: bytes  # member id
     state: State
     why: str | None = None
     retryable: bool = False
+    viewed: bool = False
 
     @classmethod
     def failed(cls, member: bytes, reason: Reason) -> Recipient:
@@ -79,6 +86,8 @@ class Report:
     made: int
     recipients: tuple[Recipient, ...]
     changed: int = 0
+    said: int = 0  # counts texts and data in the order they were sent; 0: something else
+    burned: bool = False
 
     def of(self, member: bytes) -> Recipient:
         """One recipient's. Raise `LocalError` (unknown-member)."""
@@ -90,17 +99,19 @@ class Report:
     def dump(self) -> bytes:
         """Serialise."""
         rows = [
-            [r.member, _STATES.index(r.state), None if r.why is None else str(r.why), r.retryable]
+            [r.member, _STATES.index(r.state), None if r.why is None else str(r.why), r.retryable,
+             r.viewed]
             for r in self.recipients
-        ]
-        return encode([self.id, self.room, self.epoch, self.commit, self.made, rows, self.changed])
+        ]  # fmt: skip
+        return encode([self.id, self.room, self.epoch, self.commit, self.made, rows, self.changed,
+                       self.said, self.burned])  # fmt: skip
 
     @classmethod
     def load(cls, data: bytes) -> Report:
         """Undo `dump`."""
-        key, room, epoch, commit, made, rows, changed = decode(data, limit=_LIMIT)
-        recipients = tuple(Recipient(m, _STATES[s], why, retry) for m, s, why, retry in rows)
-        return cls(key, room, epoch, commit, made, recipients, changed)
+        key, room, epoch, commit, made, rows, *later = decode(data, limit=_LIMIT)
+        recipients = tuple(Recipient(m, _STATES[state], *rest) for m, state, *rest in rows)
+        return cls(key, room, epoch, commit, made, recipients, *later)
 
 
 def commit_key(room: bytes, epoch: int) -> bytes:
@@ -119,6 +130,7 @@ class _Entry:
     changed: int
     pending: bool
     unconfirmed: set[bytes]  # the recipients of a commit
+    said: int
 
     @classmethod
     def of(cls, report: Report) -> _Entry:
@@ -126,7 +138,7 @@ class _Entry:
         return cls(
             report.room, report.epoch, report.commit, report.made, report.changed,
             any(r.state is State.PENDING for r in report.recipients),
-            unconfirmed if report.commit else set(),
+            unconfirmed if report.commit else set(), report.said,
         )  # fmt: skip
 
     @property
@@ -155,6 +167,15 @@ class Ledger:
         """Enter a message or commit that has just been queued."""
         self._put(tx, replace(report, changed=report.made))
         self._tell(report, report.recipients)
+
+    def begin_said(self, tx: Transaction, report: Report) -> None:
+        """The same for a text or data."""
+        last = max((entry.said for entry in self._entries.values()), default=0)
+        self.begin(tx, replace(report, said=last + 1))
+
+    def is_said(self, key: bytes) -> bool:
+        """Whether this is a text or data, and is told of."""
+        return key in self._entries and self._entries[key].said > 0
 
     def _tell(self, report: Report, changed: Iterable[Recipient]) -> None:
         by_reason: dict[str, list[Recipient]] = {}
@@ -211,6 +232,39 @@ class Ledger:
         for key, entry in list(self._entries.items()):
             if entry.room == room and entry.epoch == epoch and not entry.commit:
                 self.note(tx, key, {peer: Recipient(peer, State.CONFIRMED)}, now)
+
+    def viewed(self, tx: Transaction, room: bytes, member: bytes, key: bytes, now: int) -> bool:
+        """A member says that it has viewed a message: return whether that is news (REQ-EVAP-13)."""
+        if not self.is_said(key) or self._entries[key].room != room:
+            return False
+        report = self.report(tx, key)
+        fresh = [r for r in report.recipients if r.member == member and not r.viewed]
+        if not fresh:
+            return False
+        viewed = Recipient(member, State.CONFIRMED, viewed=True)
+        after = tuple(viewed if r.member == member else r for r in report.recipients)
+        self._put(tx, replace(report, recipients=after, changed=now))
+        return True
+
+    # --- burning ---------------------------------------------------------------------------------
+
+    def all_said(self, tx: Transaction, room: bytes) -> list[Report]:
+        """Every text and data of a room that is told of, in the order they were sent."""
+        said = {entry.said: key for key, entry in self._entries.items()
+                if entry.said and entry.room == room}  # fmt: skip
+        return [self.report(tx, said[place]) for place in sorted(said)]
+
+    def burned(self, tx: Transaction, key: bytes, now: int) -> None:
+        """A message has been burned: what the transport has not taken will never be sent."""
+        if not self.is_said(key):
+            return
+        report = self.report(tx, key)
+        after = tuple(
+            Recipient.failed(r.member, Reason.EVAPORATED)
+            if r.state is State.PENDING or r.retryable else r
+            for r in report.recipients
+        )  # fmt: skip
+        self._put(tx, replace(report, recipients=after, changed=now, burned=True))
 
     # --- time ------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from .errors import Reason, RemoteError
 from .formats import KEY_PACKAGE, MEMBER_ENTRY, ROSTER
 from .identity import Identity, IdentityKeys, open_signed, seal_signed
 from .keypackage import KeyPackage
-from .limits import MAX_MEMBERS
+from .limits import MAX_INDEX, MAX_MEMBERS
 from .mailbox import Mailbox
 from .primitives import H, Suite, check_dh_key, check_sign_key, verify
 from .wire import Value, decode, kind_of
@@ -156,6 +156,7 @@ class Member:
     identity: Identity
     admission: bytes  # hash of the package or entry that admitted it; no refresh changes it
     credential: Credential
+    resynced: int | None = None  # time of the request by which it was last let in anew
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -202,13 +203,18 @@ class Roster:
         return any(m.credential.awaits_refresh for m in self)
 
     def admit(self, member: bytes, role: Role, package: KeyPackage) -> Roster:
-        """Add a member at the end. Raise `RemoteError`: already-member, too-many-members."""
+        """Add a member at the end.
+
+        Raise `RemoteError`: already-member, too-many-members, bad-form (2^32 have been admitted).
+        """
         if member in self.members or self.of(package.identity):
             raise RemoteError(Reason.ALREADY_MEMBER, "this identity is in the roster")
         if len(self.members) >= MAX_MEMBERS:
             raise RemoteError(Reason.TOO_MANY_MEMBERS, f"a room has at most {MAX_MEMBERS}")
         credential = Credential.from_package(package)
         place = self.next_seniority
+        if place >= MAX_INDEX:
+            raise RemoteError(Reason.BAD_FORM, "no seniority is left")
         entry = Member(member, role, place, package.identity, package.hash, credential)
         return Roster({**self.members, member: entry}, place + 1)
 
@@ -230,6 +236,13 @@ class Roster:
         )
         return Roster({**self.members, member: new}, self.next_seniority)
 
+    def resync(self, member: bytes, package: KeyPackage, time: int) -> Roster:
+        """The roster with a member let in anew: id, role, place and admission stay (REQ-MEM-07)."""
+        new = replace(
+            self[member], credential=Credential.from_package(package), resynced=time
+        )
+        return Roster({**self.members, member: new}, self.next_seniority)
+
     def with_owner(self) -> Roster:
         """The roster in which, when no owner is left, the highest-ranked is owner (REQ-MEM-08)."""
         if not self.members or any(m.role == Role.OWNER for m in self):
@@ -243,7 +256,7 @@ class Roster:
             self.next_seniority,
             [
                 [m.id, int(m.role), m.seniority, m.identity.sign_key, m.identity.dh_key,
-                 m.admission, m.credential.signed]
+                 m.admission, m.credential.signed, m.resynced]
                 for m in self
             ],
         )  # fmt: skip
@@ -259,14 +272,16 @@ class Roster:
         members: dict[bytes, Member] = {}
         identities: set[Identity] = set()
         last = -1
-        for key, role, seniority, sign_key, dh_key, admission, signed in values:
+        for key, role, seniority, sign_key, dh_key, admission, signed, resynced in values:
             identity = Identity(sign_key, dh_key)
             if key in members or identity in identities or not last < seniority < next_seniority:
                 raise RemoteError(Reason.BAD_FORM, "roster out of order, or a member twice")
             if not verified:
                 identity.check()
             credential = Credential.parse(signed, room, key, identity, verified=verified)
-            members[key] = Member(key, Role(role), seniority, identity, admission, credential)
+            members[key] = Member(
+                key, Role(role), seniority, identity, admission, credential, resynced
+            )
             identities.add(identity)
             last = seniority
         if not any(m.role == Role.OWNER for m in members.values()):

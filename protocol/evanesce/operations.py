@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import Reason, RemoteError
-from .formats import ADD, LEAVE_REQUEST, REMOVE, SET_POLICY, SET_ROLE
+from .formats import ADD, LEAVE_REQUEST, REMOVE, RESYNC, SET_POLICY, SET_ROLE
 from .identity import IdentityKeys, open_signed, seal_signed
 from .keypackage import KeyPackage
 from .membership import Credential, Member, Policy, Role, Roster, member_id
 from .primitives import Suite, verify
+from .resync import ResyncRequest
 from .wire import Value
 
-__all__ = ["Add", "Outcome", "Remove", "SetPolicy", "SetRole", "apply_operations",
+__all__ = ["Add", "Outcome", "Remove", "Resync", "SetPolicy", "SetRole", "apply_operations",
            "leave_request", "operation_from_value"]  # fmt: skip
 
 _LEAVE_LABEL = b"leave request"
@@ -71,11 +72,22 @@ class SetPolicy:
         return [SET_POLICY, self.policy.value()]
 
 
-Operation = Add | Remove | SetRole | SetPolicy
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Let a member in anew, at its own signed request."""
+
+    request: ResyncRequest
+
+    def value(self) -> list[Value]:
+        """The wire form."""
+        return [RESYNC, self.request.signed]
+
+
+Operation = Add | Remove | SetRole | SetPolicy | Resync
 
 
 def operation_from_value(value: list[Any]) -> Operation:
-    """Read an operation's wire form; a key package in it is verified."""
+    """Read an operation's wire form; a key package in it is verified (REQ-EPOCH-11)."""
     match value:
         case [0, signed, role]:
             return Add(KeyPackage.parse(signed), Role(role))
@@ -85,6 +97,8 @@ def operation_from_value(value: list[Any]) -> Operation:
             return SetRole(member, Role(role))
         case [3, policy]:
             return SetPolicy(Policy.from_value(policy))
+        case [4, request]:
+            return Resync(ResyncRequest.parse(request))
     raise RemoteError(Reason.BAD_FORM, "unknown operation")
 
 
@@ -115,6 +129,7 @@ class Outcome:
     policy: Policy
     added: tuple[Member, ...]
     removed: tuple[Member, ...]
+    resynced: tuple[ResyncRequest, ...] = ()  # one for each member let in anew, in order
 
 
 def apply_operations(
@@ -131,9 +146,11 @@ def apply_operations(
     """Apply proofs, then operations in order, to the parent's roster and policy (REQ-MEM-07).
 
     Raise `RemoteError`: unknown-member, not-entitled, already-member, too-many-members, expired,
-    unknown-suite, wrong-mode, bad-proof, bad-signature, for the first operation at fault.
+    unknown-suite, wrong-mode, bad-proof, bad-signature, and those of `ResyncRequest.check`, for
+    the first operation at fault.
     """
     result, rules, removed = roster, policy, []
+    resynced: dict[bytes, ResyncRequest] = {}
     for proof in proofs:
         leaver = check_leave_request(proof, room, roster)
         if leaver.id == committer.id:
@@ -164,13 +181,20 @@ def apply_operations(
                     raise RemoteError(Reason.WRONG_MODE, "a room's mode never changes")
                 new.check()
                 rules = new
+            case Resync(request):
+                member = request.check(algorithms, room, result, time).id
+                result = result.resync(member, request.package, request.time)
+                resynced.pop(member, None)  # of two requests the last counts, at its place
+                resynced[member] = request
     if committer.id not in result:
         raise RemoteError(Reason.NOT_ENTITLED, "a committer cannot remove itself")
     gone = {member.id for member in removed}
     added = tuple(m for m in result if m.id not in roster)
+    result = result.with_owner()
     return Outcome(
-        result.with_owner(), rules, added, tuple(m for m in roster if m.id in gone)
-    )
+        result, rules, added, tuple(m for m in roster if m.id in gone),
+        tuple(request for member, request in resynced.items() if member in result),
+    )  # fmt: skip
 
 
 def _check_entitled(
@@ -191,6 +215,9 @@ def _check_entitled(
             if target.id == committer.id and role < own:
                 return
             if committer.outranks(target) and (own == Role.OWNER or Role.MEMBER <= role < own):
+                return
+        case Resync(request):
+            if roster[request.member].id != committer.id:
                 return
         case SetPolicy():
             if own == Role.OWNER:

@@ -3,6 +3,9 @@
 An envelope is sealed once, in the transaction that made its content, and sent as the same bytes
 until the transport has it. A copy for a member whose mailbox is not known yet is held. What was
 refused for good is put aside, for as long as the ledger tells of it.
+
+Whether something may have left this device is known of what was queued in this session and not yet
+handed to the transport: that is `fresh`. Of all else the transport may have taken it unheard.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from .errors import RemoteError
 from .ledger import UNREACHABLE, Recipient, State
 from .limits import MAX_ENVELOPE
 from .mailbox import Mailbox
-from .ports import Outgoing, Transaction
+from .ports import Outgoing, Recall, Transaction
 from .primitives import Random
+from .recalls import Recalls
 from .wire import decode, encode
 
 __all__ = ["Outbox", "Queued"]
@@ -27,6 +31,7 @@ _ASIDE = b"failed/"
 _COUNTER = b"outbox"
 _LIMIT = MAX_ENVELOPE + 512
 _PLACE = 8  # bytes of a place in the queue
+REQUEST = b"request:"  # and the time in 8 bytes: in place of the id of a message or commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +40,36 @@ class Queued:
 
     name: bytes  # of its record
     id: bytes  # of the envelope
-    address: bytes
+    mailbox: Mailbox
     room: bytes
     report: bytes | None  # id of the message or commit it is a copy of
     member: bytes | None  # whose copy it is
     size: int
 
+    @property
+    def address(self) -> bytes:
+        """Of the mailbox."""
+        return self.mailbox.address
+
+    @property
+    def recall(self) -> Recall:
+        """What calls it back, once the transport has taken it."""
+        return Recall(self.id, self.mailbox)
+
 
 class Outbox:
     """Queues envelopes in a store, in the order they were made."""
 
-    def __init__(self, counter: int) -> None:
+    def __init__(self, counter: int, recalls: Recalls | None = None) -> None:
         self._counter = counter
+        self.recalls = recalls or Recalls({}, {})
+        self.fresh: set[bytes] = set()  # names of records
 
     @classmethod
     def load(cls, tx: Transaction) -> Outbox:
         """Read it from a store."""
         record = tx.get(_COUNTER)
-        return cls(0 if record is None else int.from_bytes(record, "big"))
+        return cls(0 if record is None else int.from_bytes(record, "big"), Recalls.load(tx))
 
     def _next(self, tx: Transaction) -> bytes:
         self._counter += 1
@@ -76,7 +93,9 @@ class Outbox:
         except RemoteError as error:
             return Recipient.failed(member, error.reason)
         record = encode([random(16), mailbox.value(), envelope, room, report, member])
-        tx.put(_QUEUED + self._next(tx), record)
+        name = _QUEUED + self._next(tx)
+        tx.put(name, record)
+        self.fresh.add(name)
         return Recipient(member, State.PENDING)
 
     def hold(
@@ -124,7 +143,8 @@ class Outbox:
         for name, record in tx.scan(_QUEUED):
             key, mailbox, _, room, *of = decode(record, limit=_LIMIT)
             report, member = of or (None, None)  # none: queued by an earlier version
-            waiting.append(Queued(name, key, mailbox[0], room, report, member, len(record)))
+            size = len(record)
+            waiting.append(Queued(name, key, Mailbox(*mailbox), room, report, member, size))
         return waiting
 
     @staticmethod
@@ -136,9 +156,15 @@ class Outbox:
         for item in queued:
             record = tx.get(item.name)
             if record is not None:
-                key, mailbox, envelope, *_ = decode(record, limit=_LIMIT)
-                found.append((item, Outgoing(key, Mailbox(*mailbox), envelope)))
+                envelope = decode(record, limit=_LIMIT)[2]
+                found.append((item, Outgoing(item.id, item.mailbox, envelope)))
         return found
+
+    def handing_over(self, items: Iterable[Queued]) -> set[bytes]:
+        """The transport is given these now; return the names of those it never had before."""
+        never = self.fresh & {item.name for item in items}
+        self.fresh -= never
+        return never
 
     @staticmethod
     def done(tx: Transaction, item: Queued) -> None:
@@ -163,6 +189,14 @@ class Outbox:
             queued.append(Recipient(name[len(prefix) :], State.PENDING))
         return queued
 
+    def perhaps_taken(self, tx: Transaction, reports: set[bytes]) -> dict[bytes, list[Recall]]:
+        """Of the queued copies of these, by message: those the transport may have taken unheard."""
+        found: dict[bytes, list[Recall]] = {}
+        for item in Outbox.waiting(tx):
+            if item.report in reports and item.report and item.name not in self.fresh:
+                found.setdefault(item.report, []).append(item.recall)
+        return found
+
     @staticmethod
     def drop(tx: Transaction, reports: set[bytes]) -> None:
         """Forget all copies of these messages and commits, wherever they wait."""
@@ -175,6 +209,16 @@ class Outbox:
             if item.report in reports:
                 tx.delete(item.name)
         Outbox.drop_aside(tx, reports)
+
+    @staticmethod
+    def drop_requests(tx: Transaction, before: int) -> None:
+        """Forget requests that were made before this moment and have not been taken."""
+        for item in Outbox.waiting(tx):
+            report = item.report or b""
+            if report.startswith(REQUEST) and int.from_bytes(report[8:], "big") < before:
+                tx.delete(item.name)
+        for name, _ in list(tx.scan(_ASIDE + REQUEST)):
+            tx.delete(name)
 
     @staticmethod
     def drop_aside(tx: Transaction, reports: Iterable[bytes]) -> None:

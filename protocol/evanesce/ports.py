@@ -10,15 +10,15 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
 from .errors import Reason
 from .mailbox import Mailbox, MailboxReader
 
 __all__ = ["APPLICATION", "Clock", "Delivery", "KeyDirectory", "ManualClock", "Outgoing",
-           "RollbackAware", "Scrubbing", "Store", "SystemClock", "Transaction",
-           "Transport"]  # fmt: skip
+           "Recall", "Recalling", "RollbackAware", "Scrubbing", "Store", "SystemClock",
+           "Transaction", "Transport"]  # fmt: skip
 
 # Names that start so are the application's: a device never reads or writes them. A store treats
 # them like any others, so that one transaction can hold records of both.
@@ -100,6 +100,14 @@ class Delivery:
     envelope: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """An envelope to be called back: the `id` it was sent with, and the mailbox it was sent to."""
+
+    id: bytes = field(repr=False)  # only its sender and the transport know it
+    mailbox: Mailbox
+
+
 class Transport(Protocol):
     """Moves envelopes between mailboxes. It may duplicate, reorder, delay and drop.
 
@@ -126,6 +134,18 @@ class Transport(Protocol):
 
     async def ack(self, ids: Sequence[bytes]) -> None:
         """Forget these deliveries: their receiver has stored them."""
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """A transport that can give up what it has taken (REQ-ENV-23)."""
+
+    async def recall(self, batch: Sequence[Recall]) -> None:
+        """Erase these envelopes where they still wait, and never take them again.
+
+        What has been fetched, or was never sent, is as well. Raise `RemoteError` (unknown-mailbox,
+        not-permitted) if one of them is refused; it is then called for each by itself.
+        """
 
 
 @runtime_checkable

@@ -167,15 +167,18 @@ class Room:
 
     @property
     def first_refresh_due(self) -> bool:
-        """Whether this device joined a group by a last-resort package and now has to refresh.
+        """Whether this device came by a last-resort package, or a resync, and now has to refresh.
 
-        Several who joined so refresh one after the other, by seniority: two commits on one epoch
-        would be a fork (REQ-EPOCH-21).
+        Several who joined a group by last-resort packages refresh one after the other, by
+        seniority: two commits on one epoch would be a fork (REQ-EPOCH-21).
         """
         if self.direct or self._state.removed:
             return False
         waiting = [member.id for member in self.roster if member.credential.awaits_refresh]
-        return bool(waiting) and waiting[0] == self.own_id
+        if waiting:
+            return waiting[0] == self.own_id
+        me = self._state.me
+        return me.resynced is not None and me.credential.is_package
 
     def export(self, label: bytes, size: int = 32) -> bytes:
         """A secret of the current epoch for the application's own use, bound to `label`.

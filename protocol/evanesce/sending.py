@@ -14,7 +14,7 @@ from .engine import Engine
 from .errors import Reason
 from .ledger import Recipient, State
 from .outbox import Outbox, Queued
-from .ports import Outgoing, Transaction, Transport
+from .ports import Outgoing, Recall, Transaction, Transport
 
 __all__ = ["Sender"]
 
@@ -98,6 +98,7 @@ class Sender:
         if not loaded:
             return
         items = [item for item, _ in loaded]
+        never = self._desk.engine.outbox.handing_over(items)
         try:
             refused = await self._call([outgoing for _, outgoing in loaded])
         except TRANSPORT_FAULTS:
@@ -109,6 +110,8 @@ class Sender:
                 await self._try(items[len(items) // 2 :])
             return
         self._misses, self._worked = 0, True
+        full = {i.name for i in items if refused.get(i.id) is Reason.MAILBOX_FULL}
+        self._desk.engine.outbox.fresh |= never & full  # these have not left
         await self._desk.keep(lambda tx, now: settle(self._desk.engine, tx, items, refused, now))
         self._note(items, refused)
 
@@ -154,14 +157,18 @@ def settle(
 ) -> None:
     """Drop what was taken, put aside what was refused for good, and enter both in the ledger."""
     news: dict[bytes, dict[bytes, Recipient]] = {}
+    taken: dict[bytes, list[Recall]] = {}
     for item in items:
         reason = refused.get(item.id)
         if reason is Reason.MAILBOX_FULL:
             continue
-        if reason is not None and tx.get(item.name) is None:
-            continue  # given up meanwhile
+        there = tx.get(item.name) is not None  # not given up or burned meanwhile
+        if reason is not None and not there:
+            continue
         member = item.member or b""
         if reason is None:
+            if there and item.report is not None and engine.ledger.is_said(item.report):
+                taken.setdefault(item.report, []).append(item.recall)
             Outbox.done(tx, item)
             became = Recipient(member, State.SENT)
         else:
@@ -174,5 +181,7 @@ def settle(
             news.setdefault(item.report, {})[member] = became
         elif reason is not None:
             engine.ledger.fail_unknown(reason, item.room)
+    for report, items_taken in taken.items():
+        engine.outbox.recalls.note(tx, report, items_taken, now)
     for report, states in news.items():
         engine.ledger.note(tx, report, states, now)

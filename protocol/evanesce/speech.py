@@ -186,6 +186,12 @@ def _evict(
     return evicted
 
 
+def _same_stay(old: Epoch, epoch: Epoch, sender: bytes) -> bool:
+    """Whether a member has not been let in anew between two epochs: after that it counts anew."""
+    before = old.roster.members.get(sender)
+    return before is None or before.resynced == epoch.roster[sender].resynced
+
+
 def _closings(
     state: RoomState, epoch: Epoch, header: Header, now: int
 ) -> tuple[list[tuple[Epoch, ReceivingChain]], bool]:
@@ -201,8 +207,10 @@ def _closings(
         own = header.last_spoken[0] == epoch.prefix  # perhaps the very one that this message opens
         if own or (last is not None and last.number >= epoch.number):
             raise RemoteError(Reason.BAD_COUNT, "last spoken in an epoch that is not earlier")
+        if last is not None and not _same_stay(last, epoch, header.sender):
+            raise RemoteError(Reason.BAD_COUNT, "last spoken before it was let in anew")
     for old in reversed(list(state.epochs.values())):
-        if old.number >= epoch.number:
+        if old.number >= epoch.number or not _same_stay(old, epoch, header.sender):
             continue
         chain = old.chains.get(header.sender)
         named = header.last_spoken is not None and old.prefix == header.last_spoken[0]

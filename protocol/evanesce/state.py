@@ -18,13 +18,13 @@ from .mailbox import Mailbox
 from .membership import Member, Mode, Policy, Roster, context_hash
 from .message import TurnFields
 from .primitives import Suite, suite
+from .room_formats import FORMAT, upgraded
 from .secret import Secret
 from .wire import decode, encode
 
 __all__ = ["Contact", "Epoch", "RoomState"]
 
 _RECORD_LIMIT = 4 * MAX_INVITATION
-_FORMAT = 1
 
 
 @dataclass(slots=True)
@@ -251,8 +251,13 @@ class RoomState:
             self.changed.add(b"epoch/" + parent.prefix)
         for member in epoch.roster:  # where it is reached before it announces a mailbox
             contact = member.credential.contact
-            if contact is not None and member.id != self.own:
-                self.directory.setdefault(member.id, Contact("", contact))
+            if contact is None or member.id == self.own:
+                continue
+            before = None if parent is None else parent.roster.members.get(member.id)
+            if before is not None and before.resynced != member.resynced:  # reached anew
+                name = self.directory.get(member.id, Contact("")).name
+                self.directory[member.id] = Contact(name, contact, (epoch.number, 0))
+            self.directory.setdefault(member.id, Contact("", contact))
         self.epochs[epoch.prefix] = epoch
         self.current = epoch.prefix
         self.sending = sending
@@ -300,7 +305,7 @@ class RoomState:
         if name == b"state":
             sending = self.sending
             return encode([
-                _FORMAT, self.id, self.suite.number, self.own, self.current,
+                FORMAT, self.id, self.suite.number, self.own, self.current,
                 None if sending is None else [sending.key.reveal(), sending.index],
                 self.refreshed, self.sent_since_refresh, self.last_spoken, self.removed,
                 self.weak_until,
@@ -340,11 +345,10 @@ class RoomState:
 
     @classmethod
     def _load(cls, records: Mapping[bytes, bytes]) -> RoomState:
+        records, old = upgraded(records)
         value: list[Any] = decode(records[b"state"], limit=_RECORD_LIMIT)
-        (version, room, number, own, current, sending, refreshed, sent, last, removed, weak_until,
+        (_, room, number, own, current, sending, refreshed, sent, last, removed, weak_until,
          leaving, order) = value  # fmt: skip
-        if version != _FORMAT:
-            raise StorageError(Reason.BAD_STORE, f"room records of format {version}")
         epochs = {prefix: Epoch.load(records[b"epoch/" + prefix], room) for prefix in order}
         for name in sorted(records):
             if name.startswith(b"chain/"):
@@ -356,10 +360,13 @@ class RoomState:
             )
             for member, text, mailbox, said in decode(records[b"directory"], limit=_RECORD_LIMIT)
         }
-        return cls(
+        state = cls(
             room, suite(number), own, current, epochs,
             None if sending is None else SendingChain(Secret(sending[0]), sending[1]),
             directory, refreshed, sent, None if last is None else (last[0], last[1]),
             dict(leaving), removed, weak_until,
         )  # fmt: skip
+        if old:
+            state.changed.update(state.record_names())
+        return state
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import actions, arrivals
+from . import actions, arrivals, repairing, resyncing, viewing
 from .engine import Engine
 from .events import Event, MessageEvaporated, RefreshDue
 from .limits import (
     MAILBOX_DRAIN_MAX,
     MAILBOX_DRAIN_MIN,
+    REQUEST_LIFETIME,
     RETENTION,
     SIGNED_PREKEY_GRACE,
     SIGNED_PREKEY_ROTATION,
@@ -37,6 +38,9 @@ def evaporate(engine: Engine, tx: Transaction, now: int) -> tuple[list[Event], b
     engine.inbox.rotate(tx, now, engine.random)
     engine.outbox.drop(tx, engine.ledger.expire(tx, now))
     engine.outbox.drop_aside(tx, engine.ledger.forget(tx, now))
+    engine.outbox.recalls.expire(tx, now)
+    engine.receipts.expire(tx, now)
+    engine.tombstones.expire(tx, now)
     waiting = any(True for _ in tx.scan(b"waiting/"))
     return [MessageEvaporated(message) for message in due], waiting
 
@@ -61,6 +65,14 @@ def maintain(
         if engine.save_room(tx, room):
             engine.erased = True
         events += _keep_fresh(engine, tx, faces, room, now, caught_up)
+        if caught_up:
+            viewing.send_receipts(engine, tx, room, now)
+    if caught_up:
+        events += repairing.ask(engine, tx, faces, now)
+    repairing.expire(tx, now)
+    resyncing.expire(engine, tx, now)
+    engine.kept_commits.expire(tx, now)
+    engine.outbox.drop_requests(tx, now - REQUEST_LIFETIME)
     _shelve(engine, tx, now)
     for name, record in list(tx.scan(b"seen/")):
         _, expiry = decode(record, limit=128)

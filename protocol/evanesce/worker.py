@@ -50,6 +50,7 @@ class Worker(ABC):
         self._engine_: Engine | None = None
         self._open = False
         self._scrub_due = False  # the store could not, when it was asked to
+        self._opened: dict[bytes, tuple[bytes, bytes]] = {}  # messages; their room and author
         self._lock = asyncio.Lock()
         self._events: asyncio.Queue[Event | BaseException | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -63,6 +64,10 @@ class Worker(ABC):
     @abstractmethod
     def message(self, message: bytes) -> MessageHandle:
         """The handle on a kept message, by its id."""
+
+    def opened(self, message: bytes) -> tuple[bytes, bytes] | None:
+        """Room and author of a message that somebody has open now."""
+        return self._opened.get(message)
 
     # --- opening and closing ---------------------------------------------------------------------
 

@@ -217,13 +217,13 @@ def envelope_cases() -> Iterator[Json]:
 NOT_OBJECTS = [  # after which there is no type: a name, the payload, the refusal, what was changed
     ("empty", "", "truncated", "no byte is left"),
     ("two-bytes", "9201", "truncated", "it ends before the type"),
-    ("short-array", "930113", "truncated", "an item is missing, and the type is 19"),
-    ("half-an-item", "930113c402ab", "truncated", "the last item is cut off, and the type is 19"),
-    ("bytes-after", "920113c0", "trailing-bytes", "a byte follows, and the type is 19"),
+    ("short-array", "930115", "truncated", "an item is missing, and the type is 21"),
+    ("half-an-item", "930115c402ab", "truncated", "the last item is cut off, and the type is 21"),
+    ("bytes-after", "920115c0", "trailing-bytes", "a byte follows, and the type is 21"),
     ("type-long", "9201cc10", "non-canonical", "the type is in two bytes"),
     ("version-long", "92cc0110", "non-canonical", "the version is in two bytes"),
     ("map", "82011001c0", "forbidden-type", "a map instead of an array"),
-    ("too-deep", "930113" + "91" * 5, "too-deep", "arrays too deep, and the type is 19"),
+    ("too-deep", "930115" + "91" * 5, "too-deep", "arrays too deep, and the type is 21"),
     ("nil", "c0", "bad-form", "nil instead of an array"),
     ("bin", "c403920110", "bad-form", "the object stands in a bin"),
     ("no-items", "90", "bad-form", "an array of nothing"),
@@ -241,9 +241,9 @@ NOT_OBJECTS = [  # after which there is no type: a name, the payload, the refusa
 
 def dispatch_cases() -> Iterator[Json]:
     """A payload is looked at no further than its type: what follows is for other algorithms."""
-    taken = {True: (5, 12, 16, 17), False: (12, 16)}
+    taken = {True: (1, 5, 12, 16, 17), False: (1, 12, 16)}
     names = {form.type: name for name, form in ref.FORMS.items()}
-    numbers = sorted({*names, 0, 19, 31, 36, 127})
+    numbers = sorted({*names, 0, 21, 31, 38, 127})
 
     def dispatched(
         name: str, payload: str, contact: bool, reason: str | None, comment: str, mutation: str,

@@ -74,6 +74,8 @@ def evaporation_cases() -> Iterator[Json]:
         "data": [1, 33, now, 60, 60, None, b"\0\xff"],
         "announcement": [1, 34, "Ann", box],
         "leave": [1, 35, b"any signed object"],
+        "viewed": [1, 36, [b"\x01" * 16]],
+        "burn": [1, 37, [b"\x01" * 16, b"\x02" * 16]],
     }
 
     def content(  # `of`: the good one that a refused one was made from, by a change of `what`
@@ -91,6 +93,25 @@ def evaporation_cases() -> Iterator[Json]:
     yield content("data-empty", [1, 33, 0, None, 1, None, b""])
     yield content("sent-last", [1, 32, 2**40 - 1, None, 1, None, "x"])
     yield content("announcement-name-256", [1, 34, "é" * 128, box], spec="LIMIT-09")
+    many: list[Any] = [n.to_bytes(16, "big") for n in range(257)]
+    for kind, name in ((36, "viewed"), (37, "burn")):
+        yield content(f"{name}-256", [1, kind, many[:256]], spec="LIMIT-34")
+        yield content(f"{name}-twice", [1, kind, [many[3], many[3]]],
+                      comment="an id twice: it says no more than once")  # fmt: skip
+        for fault, listed, reason, what in (
+            ("257", many, "too-large", "one more id"),
+            ("none", [], "bad-form", "no id"),
+            ("id-15", [bytes(15)], "bad-form", "an id of 15 bytes"),
+            ("id-17", [bytes(17)], "bad-form", "an id of 17 bytes"),
+            ("id-text", ["x" * 16], "bad-form", "a text of 16 bytes as an id"),
+            ("bin", many[3], "bad-form", "an id in the place of the array of them"),
+            ("nil", None, "bad-form", "nil in the place of the array"),
+        ):
+            parent = f"{name}-256" if fault == "257" else name
+            spec = "LIMIT-34" if fault == "257" else ""
+            yield content(f"{name}-{fault}", [1, kind, listed], reason, parent, what, spec)
+        yield content(f"{name}-more", [1, kind, [many[3]], None], "bad-form", name,
+                      "nil as another field")  # fmt: skip
     past: list[tuple[str, Any, str, str, str, str]] = [
         ("text-as-bin", [1, 32, now, None, 259_200, None, b"x"], "bad-form", "text",
          "a bin as text", ""),
@@ -118,7 +139,7 @@ def evaporation_cases() -> Iterator[Json]:
         ("leave-1025", [1, 35, bytes(1_025)], "too-large", "leave",
          "a leave request of 1,025 bytes", "LIMIT-08"),
         ("type-31", [1, 31, b"any signed object"], "wrong-type", "leave", "the type is 31", ""),
-        ("type-36", [1, 36, b"any signed object"], "wrong-type", "leave", "the type is 36", ""),
+        ("type-38", [1, 38, b"any signed object"], "wrong-type", "leave", "the type is 38", ""),
         ("type-message", [1, 16, b"any signed object"], "wrong-type", "leave",
          "the type is 16, that of a message", ""),
         ("version-2", [2, 35, b"any signed object"], "wrong-version", "leave",

@@ -94,7 +94,7 @@ def crowded(what: str, item: list[Any], place: int, size: int) -> Parts:
 
 
 def limit_cases() -> Iterator[Json]:
-    row, signed = [ID, 0, 0, ID, ID, ID, b"x"], b"x"
+    row, signed = [ID, 0, 0, ID, ID, ID, b"x", None], b"x"
     pairs: list[tuple[str, str, str, str, Parts, Parts]] = [
         ("commit-bytes", "LIMIT-05", "commit", "786,432 bytes",
          crowded("commit", [0, b"", 0], 1, 786_432), crowded("commit", [0, b"", 0], 1, 786_433)),

@@ -58,7 +58,8 @@ def _read_roster(i: Json) -> Json:
     for row in roster.members:
         kept = ref.kept_credential(row.signed)
         rows.append({"member": row.id.hex(), "role": row.role, "seniority": row.seniority,
-                     "version": kept.version, "awaits_refresh": kept.awaits_refresh})  # fmt: skip
+                     "version": kept.version, "awaits_refresh": kept.awaits_refresh,
+                     "resynced": row.resynced})  # fmt: skip
     return {"next_seniority": roster.next_seniority, "members": rows}
 
 

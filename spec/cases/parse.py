@@ -27,7 +27,7 @@ def parse_case(
 ONE = b"\x01" * 32
 LEAVE = [ONE, ONE, ONE]
 HEADER = [ONE, ONE[:8], ONE, 7, ONE[:16], None, 0, None]
-ROW = [ONE, 0, 0, ONE, ONE, ONE, b"x"]
+ROW = [ONE, 0, 0, ONE, ONE, ONE, b"x", None]
 
 
 def object_cases() -> Iterator[Json]:
@@ -134,15 +134,19 @@ def roster_cases() -> Iterator[Json]:
                      "the one row left out")
     yield parse_case("roster-role-3", "roster", [1, 7, 1, [[ONE, 3, *ROW[2:]]]], "bad-form",
                      "FORM-01", roster, "the role is 3")
-    yield parse_case("roster-row-short", "roster", [1, 7, 1, [ROW[:6]]], "bad-form", "FORM-01",
-                     roster, "a row without its credential")
+    yield parse_case("roster-row-short", "roster", [1, 7, 1, [ROW[:7]]], "bad-form", "FORM-01",
+                     roster, "a row of seven items, as in earlier drafts")
     yield parse_case("roster-credential-array", "roster",
-                     [1, 7, 1, [[*ROW[:6], [1, 1, b"x", ONE + ONE]]]], "bad-form",
+                     [1, 7, 1, [[*ROW[:6], [1, 1, b"x", ONE + ONE], None]]], "bad-form",
                      "FORM-01 WIRE-17", roster,
                      "an array in the place of the encoded credential")  # fmt: skip
     yield parse_case("roster-seniority-last", "roster",
                      [1, 7, 2**32 - 1, [[*ROW[:2], 2**32 - 1, *ROW[3:]]]], None,
                      "FORM-01 LIMIT-21")  # fmt: skip
+    yield parse_case("roster-resynced-last", "roster", [1, 7, 1, [[*ROW[:7], 2**40 - 1]]], None,
+                     "FORM-01")  # fmt: skip
+    yield parse_case("roster-resynced-past", "roster", [1, 7, 1, [[*ROW[:7], 2**40]]], "bad-form",
+                     "FORM-01", "roster-resynced-last", "one second more")  # fmt: skip
     yield parse_case("roster-seniority-past", "roster", [1, 7, 1, [[*ROW[:2], 2**32, *ROW[3:]]]],
                      "bad-form", "FORM-01 LIMIT-21", roster, "a seniority of 2^32")
     yield parse_case("roster-next-past", "roster", [1, 7, 2**32, [ROW]], "bad-form",

@@ -94,8 +94,17 @@ MEMBERS: dict[str, tuple[Any, Any]] = {
     "make leave request": ({"owner": OWNER, "room": ID, "member": ID, "admission": HASH},
                            {"signed": "hex"}),
     "check leave request": ({"signed": "hex", "room": ID, "roster": "hex"}, {"member": ID}),
+    "make resync request": ({"owner": OWNER, "room": ID, "member": ID, "time": "int",
+                             "package": "hex"}, {"signed": "hex"}),
+    "check resync request": ({"signed": "hex", "suite": "int", "room": ID, "roster": "hex",
+                              "time": "int"}, {"member": ID, "package_hash": HASH}),
+    "make repair request": ({"owner": OWNER, "room": ID, "member": ID, "prefix": 8, "time": "int"},
+                            {"signed": "hex"}),
+    "check repair request": ({"signed": "hex", "room": ID, "roster": "hex", "now": "int"},
+                             {"member": ID, "prefix": 8}),
     "read roster": ({"roster": "hex", "room": ID}, {"next_seniority": "int", "members": [
-        {"member": ID, "role": "int", "seniority": "int", **CREDENTIAL}]}),
+        {"member": ID, "role": "int", "seniority": "int", **CREDENTIAL,
+         "resynced": Maybe("int")}]}),
     "apply operations": ({
         "roster": "hex", "policy": POLICY, "suite": "int", "room": ID, "transcript": HASH,
         "committer": ID, "time": "int", "operations": ["values"], "proofs": ["hex"],
@@ -177,7 +186,8 @@ MESSAGES: dict[str, tuple[Any, Any]] = {
                   "viewed": Maybe("int")}, {"deadline": "int"}),
     "check policy": ({"policy": POLICY}, NOTHING),
     "read content": ({"content": "hex"}, {
-        "type": Word(("text", "data", "announcement", "leave")), "fields": "values"}),
+        "type": Word(("text", "data", "announcement", "leave", "viewed", "burn")),
+        "fields": "values"}),
 }  # fmt: skip
 
 
@@ -215,7 +225,7 @@ RESULTS = Either((
         {"commit": "hex", "slots": [(ID, Maybe(48))], "invitations": ["hex"], **PLACE},
         {"committer": ID, **PLACE}))),
     event("exported", {"secret": "hex"}),
-    event("announced", HEARD), event("leave", HEARD),
+    event("announced", HEARD), event("leave", HEARD), event("viewed", HEARD), event("burn", HEARD),
     event("removed", NOTHING), event("looked", NOTHING), event("restarted", NOTHING),
 ))  # fmt: skip
 

@@ -206,7 +206,7 @@ def contents() -> Iterator[Json]:
     play.hear("bob", play.say("ann", ref.build("announcement", "Ann", box)), "announced")
     wrong: tuple[tuple[bytes, str], ...] = (
         (b"", "truncated"),
-        (ref.encode([1, 36, b""]), "wrong-type"),
+        (ref.encode([1, 38, b""]), "wrong-type"),
         (ref.encode([2, 32, 0, None, 1, None, ""]), "wrong-version"),
         (ref.encode([1, 32, 0, None, 1, None, b""]), "bad-form"),
         (ref.encode([1, 32, 0, None, 0, None, ""]), "bad-policy"),

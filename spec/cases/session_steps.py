@@ -113,7 +113,8 @@ def _receive(
         after_view, lifetime = got.evaporation
         timers = {"after_view": after_view, "lifetime": lifetime}
         return room, {"outcome": "delivered", "out": {**out, **timers, **gaps}}
-    return room, event("leave" if got.kind == "leave" else "announced", {**out, **gaps})
+    name = "announced" if got.kind == "announcement" else got.kind
+    return room, event(name, {**out, **gaps})
 
 
 def _commit(
@@ -126,10 +127,9 @@ def _commit(
         step["now"], random,
     )  # fmt: skip
     copies = {member: ref.parse(copy, "commit copy") for member, copy in made.copies.items()}
-    sealed = next(iter(copies.values()))[0]  # one is enough: all hold the same
     slots = [[m.hex(), None if slot is None else slot.hex()] for m, (_, slot) in copies.items()]
     invitations = [invitation.hex() for invitation in made.invitations]
-    return room, event("committed", {"commit": sealed.hex(), "slots": slots,
+    return room, event("committed", {"commit": made.sealed.hex(), "slots": slots,
                                      "invitations": invitations, **entered_json(room)})
 
 

@@ -34,7 +34,7 @@ from evanesce.formats import COMMIT_COPY, MESSAGE, OPENING
 from evanesce.holdings import OwnMailbox
 from evanesce.mailbox import Mailbox, MailboxReader
 from evanesce.message import ParsedMessage
-from evanesce.ports import Delivery, ManualClock, Outgoing, Transport
+from evanesce.ports import Delivery, ManualClock, Outgoing, Recall, Transport
 from evanesce.wire import peek_type
 
 NOW = 1_700_000_000 - 1_700_000_000 % 3_600  # on the hour
@@ -97,6 +97,7 @@ class Relay(MemoryTransport):
         self.kept_back: set[bytes] = set()  # envelopes
         self.acked: list[bytes] = []
         self.closed: list[bytes] = []
+        self.recalled: list[Recall] = []
         self.published: list[bytes] = []
 
     def _work(self) -> None:
@@ -118,6 +119,11 @@ class Relay(MemoryTransport):
         if self.gate is not None:
             await self.gate.wait()
         return await super().send(batch)
+
+    async def recall(self, batch: Sequence[Recall]) -> None:
+        self._work()
+        self.recalled += batch
+        await super().recall(batch)
 
     async def receive(self, readers: Sequence[MailboxReader]) -> list[Delivery]:
         self._work()

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from evanesce.content import Evaporation, Said
+from evanesce.content import Burn, Evaporation, Said, Viewed
 from evanesce.errors import HeldError, LocalError, RemoteError
 from evanesce.formats import COMMIT_COPY
 from evanesce.founding import Invited
@@ -27,8 +27,10 @@ from evanesce.identity import IdentityKeys
 from evanesce.keypackage import KeyPackage, KeyPackageKeys
 from evanesce.mailbox import Mailbox, MailboxKeys
 from evanesce.membership import Mode, Policy, Role
-from evanesce.operations import Remove, SetRole
+from evanesce.operations import Remove, Resync, SetRole
 from evanesce.primitives import Random
+from evanesce.repair import RepairRequest
+from evanesce.resync import ResyncRequest
 from evanesce.room import Room
 
 NODE = Path(os.environ.get("EVANESCE_NODE") or Path(__file__).parent / "node")
@@ -76,6 +78,11 @@ class Peer:
     def say(self, text: str, now: int = NOW) -> bytes:
         content = Said(text, now, Evaporation()).encode().hex()
         return bytes.fromhex(self.did("sent", "send", content=content, now=now)["message"])
+
+    def asks_for_resync(self, now: int = NOW) -> bytes:
+        """Its request, with a new package that it made for it."""
+        answer = self.ask("ask for resync", contact=self.mailbox, expiry=NOW + 30 * 86_400, now=now)
+        return bytes.fromhex(answer["signed"])
 
     def hears(self, message: bytes, text: str, now: int = NOW) -> Any:
         answer = self.ask("receive", data=message.hex(), now=now)
@@ -282,3 +289,149 @@ def test_a_direct_room_founded_there(peer: Callable[[str], Peer]) -> None:
     assert (told["after_view"], told["lifetime"]) == (10, 3_600)  # the room is the stricter
     own.hears(junho.say("me"), "me")
     same_place(own, junho)
+
+
+def group_founded_here(*guests: Peer) -> Own:
+    """A group of this library and of those guests, who have joined."""
+    mina = IdentityKeys.generate(random)
+    room, invitations = Room.found(
+        mina, Policy(Mode.SIGNED), [Invited(each.package(), 0, Role.MEMBER) for each in guests],
+        "Mina", MailboxKeys.generate(random).mailbox, NOW, random,
+    )  # fmt: skip
+    for each, invitation in zip(guests, invitations.values(), strict=True):
+        each.did("joined", "join", invitation=invitation.hex(), now=NOW)
+    return Own(mina, room)
+
+
+def test_its_member_is_let_in_anew_by_the_library(peer: Callable[[str], Peer]) -> None:
+    """Two commits never came to it. It asks, an admin here grants it, and all three go on."""
+    junho, haru = peer("junho"), peer("haru")
+    own = group_founded_here(junho, haru)
+    _, its_id, other_id = own.room.roster.members
+    own.hears(junho.say("before"), "before")
+    late = junho.say("on its way")
+    for _ in range(2):
+        refresh = own.room.commit(own.keys, [], [], NOW, random)
+        haru.did("committed", "receive", data=refresh.copies[other_id].hex(), now=NOW)
+    junho.refuses(own.say("where are you?"), "unknown-epoch", "held")
+
+    asked = junho.asks_for_resync()
+    told = haru.did("resync request", "receive", data=asked.hex(), now=NOW)
+    assert told == {"member": its_id.hex(), "signed": asked.hex()}
+    granted = own.room.commit(own.keys, [Resync(ResyncRequest.parse(asked))], [], NOW, random)
+    assert granted.copies.keys() == {other_id}
+    haru.did("committed", "receive", data=granted.copies[other_id].hex(), now=NOW)
+    before = own.room.roster[its_id]
+    joined = junho.did("joined", "join", invitation=granted.invitations[its_id].hex(), now=NOW)
+    assert (joined["me"], joined["number"]) == (its_id.hex(), own.room.epoch)
+    assert before.resynced == NOW
+    for each in (junho, haru):
+        same_place(own, each)
+
+    refreshed = junho.did("committed", "commit", operations=[], guests=[], directory=[], now=NOW)
+    copies = junho.copies(refreshed)
+    own.room.apply(copies[own.room.own_id], NOW)
+    haru.did("committed", "receive", data=copies[other_id].hex(), now=NOW)
+    own = own.restarted()
+    junho.did("restarted", "restart")
+    word = own.say("welcome back")
+    for each in (junho, haru):
+        each.hears(word, "welcome back")
+        same_place(own, each)
+    back = junho.say("here I am")
+    own.hears(back, "here I am")
+    haru.hears(back, "here I am")
+    own.hears(late, "on its way")  # what its former self has said is still heard
+
+    with pytest.raises(LocalError, match="replay"):
+        own.room.commit(own.keys, [Resync(ResyncRequest.parse(asked))], [], NOW, random)
+    again = haru.ask("commit", operations=[[4, {"bin": asked.hex()}]], guests=[], directory=[],
+                     now=NOW)  # fmt: skip
+    assert (again["outcome"], again["reason"]) == ("rejected", "replay")
+
+
+def test_a_member_of_this_library_is_let_in_anew_there(peer: Callable[[str], Peer]) -> None:
+    """The other side takes the request, commits it and seals the invitation."""
+    mina, sora, junho = IdentityKeys.generate(random), IdentityKeys.generate(random), peer("junho")
+    packages = [own_package(mina), own_package(sora)]
+    made = junho.did("founded", "found", policy=POLICY, name="Junho", mailbox=junho.mailbox,
+                     guests=[guest_json(keys.package) for keys in packages], now=NOW)  # fmt: skip
+    first, second = (
+        Own(owner, Room.join(owner, keys, bytes.fromhex(data), NOW)[0])
+        for owner, keys, data in zip((mina, sora), packages, made["invitations"], strict=True)
+    )
+    me = first.room.own_id
+    junho.hears(first.say("before"), "before")
+    copies = junho.copies(junho.did("committed", "commit", operations=[], guests=[], directory=[],
+                                    now=NOW))  # fmt: skip
+    second.room.apply(copies[second.room.own_id], NOW)  # `first` is put back and never sees it
+
+    keys = own_package(mina)
+    asked = ResyncRequest.make(mina, first.room.id, me, NOW, keys.package).signed
+    assert junho.did("resync request", "receive", data=asked.hex(), now=NOW)["member"] == me.hex()
+    granted = junho.did("committed", "commit", operations=[[4, {"bin": asked.hex()}]], guests=[],
+                        directory=[], now=NOW)  # fmt: skip
+    copies = junho.copies(granted)
+    assert copies.keys() == {second.room.own_id}
+    applied = second.room.apply(copies[second.room.own_id], NOW)
+    assert [(each.id, each.resynced) for each in applied.resynced] == [(me, NOW)]
+    (invitation,) = granted["invitations"]
+    first = Own(mina, Room.join(mina, keys, bytes.fromhex(invitation), NOW)[0])
+    assert first.room.own_id == me
+    assert first.room.refresh_due(NOW)
+    refreshed = first.room.commit(mina, [], [], NOW, random)
+    second.room.apply(refreshed.copies[second.room.own_id], NOW)
+    its_copy = refreshed.copies[bytes.fromhex(made["me"])]
+    junho.did("committed", "receive", data=its_copy.hex(), now=NOW)
+    for own in (first, second):
+        same_place(own, junho)
+    word = first.say("back")
+    junho.hears(word, "back")
+    second.hears(word, "back")
+    answer = junho.say("good")
+    first.hears(answer, "good")
+    second.hears(answer, "good")
+
+
+def test_repair_in_both_directions(peer: Callable[[str], Peer]) -> None:
+    """Who asks gets the copy that it has missed, as the same bytes."""
+    junho = peer("junho")
+    own = group_founded_here(junho)
+    _, its_id = own.room.roster.members
+    missed = own.room.commit(own.keys, [], [], NOW, random).copies[its_id]
+    asked = RepairRequest.parse(bytes.fromhex(junho.ask("ask for repair", now=NOW)["signed"]))
+    assert asked.check(own.room.id, own.room.roster, NOW).id == its_id
+    junho.did("committed", "receive", data=missed.hex(), now=NOW)
+
+    prefix = own.room.transcript[:8]
+    (copy,) = junho.copies(junho.did("committed", "commit", operations=[], guests=[], directory=[],
+                                     now=NOW)).values()  # fmt: skip
+    request = RepairRequest.make(own.keys, own.room.id, own.room.own_id, prefix, NOW).signed.hex()
+    told = junho.did("repair request", "receive", data=request, now=NOW)
+    assert told == {"member": own.room.own_id.hex(), "copies": [copy.hex()]}
+    own.room.apply(copy, NOW)
+    same_place(own, junho)
+    for _ in range(9):
+        junho.did("repair request", "receive", data=request, now=NOW)
+    junho.refuses(bytes.fromhex(request), "too-many-requests")
+    junho.hears(own.say("got it"), "got it")  # and so it has the copy
+    told = junho.did("repair request", "receive", data=request, now=NOW + 10_801)
+    assert told["copies"] == []
+
+
+def test_viewed_and_burn_in_both_directions(peer: Callable[[str], Peer]) -> None:
+    """They are contents like any other: both sides read what the other has sealed."""
+    junho = peer("junho")
+    own = group_founded_here(junho)
+    its = [own.room.receive(junho.say(each), NOW).id for each in ("one", "two")]
+    ids = tuple(bytes.fromhex(junho.hears(own.say(each), each)["id"]) for each in ("three", "four"))
+    for event, here, there in (
+        ("viewed", Viewed(tuple(its)), Viewed(ids)),
+        ("burn", Burn(ids), Burn(tuple(its))),
+    ):
+        sent = own.room.send(own.keys, here, NOW, random).message
+        told = junho.did(event, "receive", data=sent.hex(), now=NOW)
+        assert told["content"] == here.encode().hex()
+        said = junho.did("sent", "send", content=there.encode().hex(), now=NOW)["message"]
+        assert own.room.receive(bytes.fromhex(said), NOW).content == there
+    junho.hears(own.say("quiet"), "quiet")

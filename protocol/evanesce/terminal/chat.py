@@ -14,14 +14,21 @@ from typing import Any, Final
 
 from ..conversation import Conversation
 from ..errors import EvanesceError, LocalError, Reason
-from ..events import MessageArrived, MessageEvaporated, RoomReplaced
+from ..events import (
+    MessageArrived,
+    MessageBurned,
+    MessageEvaporated,
+    MessageViewed,
+    RoomReplaced,
+)
 from .answer import Answer
-from .kept import Lying, lying, one, waiting
+from .burn_commands import LAST, burn_some
+from .kept import Lying, lying, one
 from .keyboard import pieces, typing_mode
 from .lineedit import LineEditor, Sign
 from .message_commands import say
 from .notices import Notice
-from .problems import explain
+from .problems import Refused, explain, undecided
 from .screen import Screen
 from .session import Session
 from .text import safe_text
@@ -29,7 +36,10 @@ from .views import Json, OnScreen, Plain, View
 
 __all__ = ["chat"]
 
-_HELP: Final = "a line you type is sent; /who, /verify, /quit; // sends a line that begins with /"
+_HELP: Final = (
+    "a line you type is sent; /who, /verify, /quit; /burn takes back your last message, /burn all "
+    "or /burn ID others; // sends a line that begins with /"
+)
 _TICK: Final = 1.0
 _MOMENT: Final = 3.0
 
@@ -65,6 +75,10 @@ class _Chat:
             elif isinstance(event, MessageEvaporated):
                 if event.message not in self._opened:
                     self._gone(event.message)
+            elif isinstance(event, MessageBurned):  # open or not
+                self._gone(event.message, burned=True)
+            elif isinstance(event, MessageViewed) and self._belongs(event.room):
+                self._view.viewed(event.message, self._session.rooms.call(event.by))
             else:
                 if isinstance(event, RoomReplaced) and event.old == self._room:
                     self._room = event.new  # both had begun one: go on in the one that serves
@@ -116,10 +130,10 @@ class _Chat:
                 found = await one(self._session.device, found.arrived)  # its time runs from now on
             self._view.message(found, body)
 
-    def _gone(self, message: bytes) -> None:
+    def _gone(self, message: bytes, *, burned: bool = False) -> None:
         if message in self._shown:
             self._shown.remove(message)
-            self._view.gone(message)
+            self._view.gone(message, burned=burned)
 
     async def close(self) -> None:
         """Close what is open: those messages go whose policy is to go on closing."""
@@ -139,6 +153,9 @@ class _Chat:
         line = line.strip()
         if line in ("/quit", "/q", "/exit"):
             return False
+        if line.split()[:1] == ["/burn"]:
+            await self._burn(line.split()[1:] or [LAST])
+            return True
         if line.startswith("/") and not line.startswith("//"):
             self._tell(self._command(line))
         elif line:
@@ -148,17 +165,29 @@ class _Chat:
     def _tell(self, text: str) -> None:
         self._view.notice(Notice("answer", text, self._room.id))
 
+    async def _burn(self, wanted: list[str]) -> None:
+        try:
+            burned = await burn_some(self._room, wanted)
+        except (EvanesceError, Refused) as error:
+            refused = error if isinstance(error, Refused) else explain(error)
+            self._tell(f"not burned: {refused.what}" + (f" ({refused.hint})" * bool(refused.hint)))
+            return
+        for message in burned:
+            self._shown.discard(message)
+            self._view.gone(message, burned=True)
+        self._tell("burned, here and, as they hear of it, at the others'")
+
     async def _send(self, text: str) -> None:
         try:
             sent = await say(self._session, self._room, text)
-        except EvanesceError as error:
-            refused = explain(error)
+        except (EvanesceError, Refused) as error:
+            refused = error if isinstance(error, Refused) else explain(error)
             self._tell(f"not sent: {refused.what}" + (f" ({refused.hint})" if refused.hint else ""))
             return
         own = await lying(self._session.device, self._room)
         copy = next((found for found in own if found.arrived.message.id == sent), None)
         self._view.sent(sent, safe_text(text), copy)
-        if await waiting(self._session.device, self._room):
+        if await self._room.unsent():
             self._tell("the shared folder does not answer: it is sent as soon as it does")
 
     def _command(self, line: str) -> str:
@@ -180,6 +209,10 @@ async def chat(session: Session, options: argparse.Namespace) -> Answer:
     """Chat in a room until it is left."""
     await session.catch_up()
     room = await session.room_or_begin(options.room)
+    names = session.contacts.pinned_names(room.unsettled)
+    if names:  # what comes can be read all the same
+        said = undecided(names)
+        session.notices.append(Notice("identity-changed", f"{said.what} ({said.hint})", room.id))
     stop = asyncio.Event()
     with _signals(stop):
         if options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):

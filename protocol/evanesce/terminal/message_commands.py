@@ -14,7 +14,7 @@ from ..limits import MAX_BODY
 from .answer import Answer
 from .duration import clock_time, in_words
 from .kept import Lying, lying
-from .problems import Refused
+from .problems import Refused, undecided
 from .session import Session
 from .text import safe_text
 
@@ -31,8 +31,14 @@ async def say(
     lifetime: int | None = None,
     quote: bytes | None = None,
 ) -> bytes:
-    """Send, with the defaults that were noted for this room; return the message id."""
+    """Send, with the defaults that were noted for this room; return the message id.
+
+    Raise `Refused` while another card is offered for somebody in it.
+    """
     note = session.rooms.note(room)
+    names = session.contacts.pinned_names(room.unsettled)
+    if names:
+        raise undecided(names)
     return await room.send(
         text,
         after_view=note.after_view if after_view is None else after_view,

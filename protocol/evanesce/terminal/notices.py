@@ -12,6 +12,7 @@ from ..events import (
     DeliveryFailed,
     Event,
     MessagesMissing,
+    MessageViewed,
     Person,
     RefreshDue,
     Rejected,
@@ -89,6 +90,8 @@ def _about_room(book: RoomBook, event: Event) -> tuple[str, Conversation, str] |
         case RefreshDue(room):
             return "refresh-due", room, "no answer for long: until there is one, a theft of keys " \
                 "is not healed"  # fmt: skip
+        case MessageViewed(room, by, message):
+            return "viewed", room, f"{book.call(by)} has viewed #{message.hex()[:8]}"
         case MessagesMissing(room, sender, count, lost):
             what = "can never be read" if lost else "known to exist, not come yet"
             some = "a message" if count == 1 else f"{count} messages"

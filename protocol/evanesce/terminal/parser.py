@@ -7,12 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from .answer import Command, Online, run, with_session, write
+from .burn_commands import burn, switch_receipts
 from .chat import chat
 from .completion import completion_script
 from .duration import seconds
 from .message_commands import read, send
 from .passphrase import COSTS
-from .people_commands import add_contact, card, init, list_contacts, remove_contact, verify
+from .people_commands import (
+    accept_contact,
+    add_contact,
+    card,
+    init,
+    list_contacts,
+    refuse_contact,
+    remove_contact,
+    verify,
+)
 from .room_commands import (
     ROLES,
     add_member,
@@ -112,15 +122,24 @@ def _people(commands: Commands[argparse.ArgumentParser]) -> None:
     add.add_argument("name", metavar="NAME", help="what you call this person")
     add.add_argument("card", metavar="CARD", nargs="?",
                      help="a file with the card, or its text; else standard input")  # fmt: skip
-    add.add_argument("--replace", action="store_true", help="exchange the card of a contact")
+    add.add_argument("--replace", action="store_true",
+                     help="exchange the card of a contact for a newer one of theirs")  # fmt: skip
     _online(contacts, "list", list_contacts, "list the contacts")
     remove = _online(contacts, "remove", remove_contact, "forget a contact")
     remove.add_argument("name", metavar="NAME")
+    accept = _online(contacts, "accept", accept_contact,
+                     "take the other card that was offered for a contact")  # fmt: skip
+    accept.add_argument("name", metavar="NAME")
+    refuse = _online(contacts, "refuse", refuse_contact, "forget that other card")
+    refuse.add_argument("name", metavar="NAME")
 
     check = _online(commands, "verify", verify,
                     "show the 60 digits that you and a contact compare")  # fmt: skip
     check.add_argument("name", metavar="NAME")
-    check.add_argument("--confirm", action="store_true", help="note that they were the same")
+    which = check.add_mutually_exclusive_group()
+    which.add_argument("--confirm", action="store_true", help="note that they were the same")
+    which.add_argument("--offered", action="store_true",
+                       help="the digits of the other card that waits for this contact")  # fmt: skip
 
     _online(commands, "export-state-size", state_size,
             "print how much the state of each room takes, and nothing of its content")  # fmt: skip
@@ -163,6 +182,10 @@ def _rooms(commands: Commands[argparse.ArgumentParser]) -> None:
     role = with_room("role", change_role, "give a member of a group another role")
     role.add_argument("name", metavar="NAME")
     role.add_argument("role", choices=ROLES)
+    receipts = with_room("receipts", switch_receipts,
+                         "tell the others what you have viewed, and be told (off at first)",
+                         )  # fmt: skip
+    receipts.add_argument("switch", choices=("on", "off"))
     title = with_room("title", set_title, "call a room by a title of your own")
     title.add_argument("title", metavar="TITLE")
 
@@ -183,6 +206,16 @@ def _messages(commands: Commands[argparse.ArgumentParser]) -> None:
     inward.add_argument("--all", action="store_true",
                         help="also what was read or sent and has not evaporated")  # fmt: skip
 
+    back = _online(commands, "burn", burn, "take back messages of your own",
+                   "They are erased here and, as the others hear of it, on their devices, and "
+                   "what was not fetched is taken back. Who has read them has read them.",
+                   )  # fmt: skip
+    back.add_argument("room", metavar="ROOM", help="title, contact, number or start of id")
+    back.add_argument("messages", metavar="MESSAGE-ID", nargs="*",
+                      help="as send and read --all show it; its beginning is enough")  # fmt: skip
+    back.add_argument("--last", action="store_true", help="the last one you have sent")
+    back.add_argument("--all", action="store_true", help="all that you have sent in this room")
+
     live = _online(commands, "chat", chat, "chat in a room, live",
-                   "Lines you type are sent. /who, /verify, /quit.")  # fmt: skip
+                   "Lines you type are sent. /who, /verify, /burn, /quit.")  # fmt: skip
     live.add_argument("room", metavar="ROOM", help=room)

@@ -20,7 +20,8 @@ from .qr import HINT, qr_code
 from .session import Mail, Session
 from .text import safe_name
 
-__all__ = ["add_contact", "card", "init", "list_contacts", "remove_contact", "verify"]
+__all__ = ["accept_contact", "add_contact", "card", "init", "list_contacts", "refuse_contact",
+           "remove_contact", "verify"]  # fmt: skip
 
 _CARD_SIZE: Final = 64 * 1024  # characters of pasted text
 
@@ -60,16 +61,31 @@ async def card(session: Session, options: argparse.Namespace) -> Answer:
 async def add_contact(session: Session, options: argparse.Namespace) -> Answer:
     """Add a contact by its card."""
     found = card_from_text(_card_text(options.card))
-    added = session.contacts.add(
-        options.name, found, session.device.identity, replacing=options.replace
-    )
+    added = await session.contacts.add(options.name, found, replacing=options.replace)
     calls_itself = safe_name(found.name)
     other = "" if calls_itself == added.name else f" (calls itself {calls_itself})"
     return Answer(
         f"{added.name} is a contact{other}. Compare numbers before you trust that: "
         f"evanesce verify {added.name}",
-        _contact_data(added),
+        _contact_data(session, added),
     )
+
+
+async def accept_contact(session: Session, options: argparse.Namespace) -> Answer:
+    """Take the other card that was offered for a contact."""
+    contact = await session.contacts.accept(options.name)
+    return Answer(
+        f"{contact.name} has the new card now, and is not verified: evanesce verify "
+        f"{contact.name}\nIn groups, the old one stays a member until somebody removes it.",
+        _contact_data(session, contact),
+    )
+
+
+async def refuse_contact(session: Session, options: argparse.Namespace) -> Answer:
+    """Forget the other card that was offered for a contact."""
+    contact = await session.contacts.refuse(options.name)
+    return Answer(f"{contact.name} is who they were. The other card is forgotten.",
+                  _contact_data(session, contact))  # fmt: skip
 
 
 def _card_text(given: str | None) -> str:
@@ -91,10 +107,11 @@ def _card_text(given: str | None) -> str:
     return text
 
 
-def _contact_data(contact: Contact) -> dict[str, Any]:
-    identity = contact.card.identity
+def _contact_data(session: Session, contact: Contact) -> dict[str, Any]:
+    identity, offered = contact.card.identity, session.contacts.offered(contact)
     return {"name": contact.name, "calls_itself": contact.card.name, "verified": contact.verified,
-            "fingerprint": identity.fingerprint.hex()}  # fmt: skip
+            "fingerprint": identity.fingerprint.hex(),
+            "offered": None if offered is None else offered.fingerprint.hex()}  # fmt: skip
 
 
 async def list_contacts(session: Session, options: argparse.Namespace) -> Answer:
@@ -104,14 +121,17 @@ async def list_contacts(session: Session, options: argparse.Namespace) -> Answer
     for contact in contacts:
         mark = "✓ verified" if contact.verified else "· not verified"
         lines.append(f"{contact.name}  {mark}  (calls itself {safe_name(contact.card.name)})")
+        if session.contacts.offered(contact) is not None:
+            lines.append(f"    ! another card waits: evanesce contacts accept {contact.name}, or "
+                         f"evanesce contacts refuse {contact.name}")  # fmt: skip
     text = "\n".join(lines) or "No contacts yet: evanesce contacts add NAME"
-    return Answer(text, {"contacts": [_contact_data(contact) for contact in contacts]})
+    return Answer(text, {"contacts": [_contact_data(session, each) for each in contacts]})
 
 
 async def remove_contact(session: Session, options: argparse.Namespace) -> Answer:
     """Forget a contact."""
     contact = session.contacts.get(options.name)
-    session.contacts.remove(contact)
+    await session.contacts.remove(contact)
     return Answer(f"{contact.name} is no contact any more. Rooms that you share stay.",
                   {"removed": contact.name})  # fmt: skip
 
@@ -119,25 +139,31 @@ async def remove_contact(session: Session, options: argparse.Namespace) -> Answe
 async def verify(session: Session, options: argparse.Namespace) -> Answer:
     """Show the number that both sides compare, or note that it was the same."""
     contact = session.contacts.get(options.name)
-    digits = safety_number(session.device.identity, contact.card.identity)
+    if options.offered:
+        digits = session.contacts.offered_digits(contact)
+    else:
+        digits = safety_number(session.device.identity, contact.card.identity)
     if options.confirm:
         contact = session.contacts.confirm(contact)
-    data = {**_contact_data(contact), "digits": digits}
+    data = {**_contact_data(session, contact), "digits": digits}
     groups = digits.split(" ")
     lines = ["    " + "  ".join(groups[n : n + 4]) for n in range(0, len(groups), 4)]
     if options.confirm:
         return Answer(f"{contact.name} is verified, by this number:\n" + "\n".join(lines), data)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     code = qr_code("".join(groups), colour=colour)
+    whose = contact.name if not options.offered else f"the other card offered for {contact.name}"
+    verb = "contacts accept" if options.offered else "verify"
+    flag = "" if options.offered else " --confirm"
     return Answer(
         "\n".join([
-            f"Your number with {contact.name}. It must be the same on both devices:",
+            f"Your number with {whose}. It must be the same on both devices:",
             "",
             *lines,
             "",
             HINT if code is None else code,
             "Compare it in person or by voice, not in a chat. If it is the same:",
-            f"  evanesce verify {contact.name} --confirm",
+            f"  evanesce {verb} {contact.name}{flag}",
         ]),
         data,
     )  # fmt: skip

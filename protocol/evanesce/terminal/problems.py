@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from ..errors import EvanesceError, Reason
 
-__all__ = ["Refused", "explain"]
+__all__ = ["Refused", "explain", "undecided"]
 
 
 class Refused(Exception):  # noqa: N818  it is no fault
@@ -72,6 +73,10 @@ _SAID: Final[dict[Reason, tuple[str, str]]] = {
         "two members have changed this room at the same time",
         "found the room anew: evanesce room new",
     ),
+    Reason.IDENTITY_CHANGED: (
+        "another card was offered for one of your contacts: nothing is sent until you decide",
+        "evanesce contacts list shows whose; then: evanesce contacts accept NAME, or refuse NAME",
+    ),
     Reason.EVAPORATED: ("this message has evaporated", ""),
     Reason.BAD_POLICY: ("no message may live that long", "give at most 72 hours"),
 }
@@ -85,3 +90,14 @@ def explain(error: EvanesceError) -> Refused:
     elif error.reason in (Reason.BAD_STORE, Reason.NO_PACKAGE) and error.detail:
         what = f"{what} ({error.detail})"
     return Refused(what, hint, reason=str(error.reason))
+
+
+def undecided(names: Sequence[str], what: str = "another card was offered for") -> Refused:
+    """Contacts for whom a card of another identity waits, and what is to be done about it."""
+    name = names[0] if len(names) == 1 else "NAME"
+    return Refused(
+        f"{what} {', '.join(names)}: nothing is sent until you decide who is who",
+        f"ask them over another channel (evanesce verify {name} --offered), then: evanesce "
+        f"contacts accept {name}, or evanesce contacts refuse {name}",
+        reason=str(Reason.IDENTITY_CHANGED),
+    )

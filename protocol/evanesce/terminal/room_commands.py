@@ -11,7 +11,7 @@ from ..events import Person
 from ..membership import Mode, Policy, Role
 from .answer import Answer
 from .duration import in_words
-from .kept import lying, serves, sizes
+from .kept import lying
 from .problems import Refused
 from .roombook import member_named
 from .session import Session
@@ -36,7 +36,7 @@ def room_data(session: Session, room: Conversation) -> dict[str, Any]:
     return {
         "number": note.number, "label": session.rooms.label(room), "id": room.id.hex(),
         "direct": room.direct, "members": len(room.members),
-        "open": serves(session.device, room), "epoch": room.epoch,
+        "open": room.open, "epoch": room.epoch, "receipts": room.receipts,
         "after_view": rule.after_view, "lifetime": rule.lifetime,
     }  # fmt: skip
 
@@ -50,7 +50,7 @@ async def _answer(session: Session, room: Conversation, text: str) -> Answer:
 
 async def new_room(session: Session, options: argparse.Namespace) -> Answer:
     """Begin a room with contacts."""
-    contacts = [session.contacts.get(name) for name in options.names]
+    contacts = [session.contacts.settled(name) for name in options.names]
     if options.direct and len(contacts) != 1:
         raise Refused("a room of two has one contact", "leave --direct out for a group", code=2)
     lifetime = Evaporation().lifetime if options.lifetime is None else options.lifetime
@@ -114,7 +114,7 @@ async def list_members(session: Session, options: argparse.Namespace) -> Answer:
 
 async def add_member(session: Session, options: argparse.Namespace) -> Answer:
     """Admit a contact."""
-    contact = session.contacts.get(options.name)
+    contact = session.contacts.settled(options.name)
     await session.catch_up()
     room = session.rooms.get(options.room)
     await room.add(contact.card, role=Role[options.role.upper()])
@@ -167,22 +167,24 @@ async def set_title(session: Session, options: argparse.Namespace) -> Answer:
 
 async def state_size(session: Session, options: argparse.Namespace) -> Answer:
     """How much the state of each room takes; nothing of what is in it."""
-    measured = await sizes(session.device)
+    measured = await session.device.sizes()
     rooms, lines = [], []
     for room in session.rooms.all():
-        records, octets = measured.rooms[room.id]
+        size = measured.rooms[room.id]
         number, members = session.rooms.note(room).number, len(room.members)
         rooms.append({"number": number, "id": room.id.hex(), "members": members,
-                      "records": records, "bytes": octets})  # fmt: skip
-        lines.append(f"room {number}: {octets:,} bytes in {records} records, {members} members")
-    records = measured.rest[0] + sum(found[0] for found in measured.rooms.values())
-    octets = measured.rest[1] + sum(found[1] for found in measured.rooms.values())
+                      "records": size.records, "bytes": size.octets})  # fmt: skip
+        lines.append(f"room {number}: {size.octets:,} bytes in {size.records} records, "
+                     f"{members} members")  # fmt: skip
+    rest = measured.rest
+    records = rest.records + sum(size.records for size in measured.rooms.values())
+    octets = rest.octets + sum(size.octets for size in measured.rooms.values())
     disk = session.home.disk_bytes()
     lines += [
-        f"the device itself: {measured.rest[1]:,} bytes in {measured.rest[0]} records",
+        f"the device itself: {rest.octets:,} bytes in {rest.records} records",
         f"in all: {octets:,} bytes in {records} records; on disk {disk:,} bytes",
     ]
     return Answer("\n".join(lines), {
-        "rooms": rooms, "device": {"records": measured.rest[0], "bytes": measured.rest[1]},
+        "rooms": rooms, "device": {"records": rest.records, "bytes": rest.octets},
         "records": records, "bytes": octets, "disk_bytes": disk,
     })  # fmt: skip

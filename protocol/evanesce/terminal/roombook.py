@@ -17,7 +17,6 @@ from ..device import Device
 from ..events import Person
 from ..ports import APPLICATION
 from .contacts import Contacts
-from .kept import serves, serving
 from .problems import Refused
 from .text import one_line, safe_name
 
@@ -124,7 +123,7 @@ class RoomBook:
         rooms = self.all()
         contact = self._contacts.find(text)
         if contact is not None:
-            with_it = serving(self._device, contact.card.identity)
+            with_it = self._device.direct_with(contact.card.identity)
             if with_it is not None:
                 return with_it
         named = [room for room in rooms if _folded(self.label(room)) == _folded(text)]
@@ -133,7 +132,7 @@ class RoomBook:
         if not named and len(text) >= _LEAST_PREFIX:
             named = [room for room in rooms if room.id.hex().startswith(text.lower())]
         if len(named) > 1:  # an old room with the same person is rarely the one that is meant
-            named = [room for room in named if serves(self._device, room)] or named
+            named = [room for room in named if room.open] or named
         if len(named) > 1:
             raise Refused(f"{safe_name(text)} may be several rooms: {self._list(named)}",
                           "give the number, or more of the id")  # fmt: skip

@@ -33,6 +33,7 @@ class Line:
     message: bytes | None = None
     deadline: int | None = None
     until_enter: bool = False  # evaporates on closing
+    viewed: bool = False  # by another, who has said so
 
 
 class Screen:
@@ -64,6 +65,11 @@ class Screen:
     def drop(self, message: bytes) -> None:
         """Take a message off the screen."""
         self._lines = [line for line in self._lines if line.message != message]
+
+    def mark(self, message: bytes) -> None:
+        """Somebody has viewed a message."""
+        for line in self._lines:
+            line.viewed = line.viewed or (line.message == message and bool(line.name))
 
     def draw(self, now: int, *, again: bool = False) -> None:
         """Draw all of it, without the messages whose time is up."""
@@ -98,11 +104,12 @@ class Screen:
         left = "⏎" if line.until_enter else ""
         if not left and line.deadline is not None:
             left = countdown(line.deadline - now)
-        head = f"{line.time} {line.name}: "
+        name = f"{line.name} ✓" if line.viewed else line.name
+        head = f"{line.time} {name}: "
         indent = min(width(head), columns // 2)
         rows = wrap(line.text, max(columns - indent - 7, 8))
         colour = self._names.setdefault(line.name, len(self._names) % len(_COLOURS))
-        first = self._paint(line.time, "2") + " " + self._paint(line.name, f"1;{_COLOURS[colour]}")
+        first = self._paint(line.time, "2") + " " + self._paint(name, f"1;{_COLOURS[colour]}")
         if width(head) > indent:  # a long name, a narrow terminal
             rows = ["", *rows]
         drawn = []

@@ -17,7 +17,6 @@ from ..store.sqlite import SqliteStore
 from ..transport.folder import FolderTransport
 from .contacts import Contacts
 from .home import Home
-from .kept import missing, waiting
 from .notices import Notice, notice
 from .passphrase import ask_passphrase
 from .roombook import RoomBook
@@ -96,8 +95,8 @@ class Session:
         doubts = {(doubt.room.id, doubt.sender.member): doubt for doubt in self.doubts}
         self.doubts.clear()
         told = []
-        for (_, member), doubt in doubts.items():
-            count = missing(self.device, doubt.room, member)
+        for doubt in doubts.values():
+            count = doubt.room.missing(doubt.sender)
             still = notice(self.rooms, replace(doubt, count=count)) if count else None
             if still is not None:
                 told.append(still)
@@ -109,9 +108,9 @@ class Session:
         room = self.rooms.find(text)
         if room is not None:
             return room
-        contact = self.contacts.find(text)
-        if contact is None:
+        if self.contacts.find(text) is None:
             return self.rooms.get(text)  # which says what there is
+        contact = self.contacts.settled(text)
         room = await self.device.direct(contact.card)
         self.rooms.note(room)
         return room
@@ -120,9 +119,9 @@ class Session:
         """Wait a moment until all is in the shared folder; return how many envelopes are not."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SENT):
-                while await waiting(self.device, room):
+                while await room.unsent():
                     await asyncio.sleep(0.05)
-        return await waiting(self.device, room)
+        return await room.unsent()
 
 
 @contextlib.asynccontextmanager
@@ -132,7 +131,7 @@ async def open_session(options: argparse.Namespace) -> AsyncIterator[Session]:
     with home.open_store(ask_passphrase(options)) as store:
         mail = Mail(home.net)
         async with Device.open(store, mail.transport) as device:
-            contacts = Contacts(store)
+            contacts = Contacts(device)
             session = Session(home, store, device, mail, contacts, RoomBook(device, contacts))
             yield session
             session.take_events()

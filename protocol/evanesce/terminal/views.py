@@ -23,8 +23,11 @@ class View(Protocol):
     def message(self, found: Lying, body: str | bytes) -> None:
         """A message, viewed now."""
 
-    def gone(self, message: bytes) -> None:
-        """It has evaporated."""
+    def gone(self, message: bytes, *, burned: bool = False) -> None:
+        """It has evaporated, or its author has burned it."""
+
+    def viewed(self, message: bytes, by: str) -> None:
+        """Somebody says that they have viewed what one has sent."""
 
     def notice(self, told: Notice) -> None:
         """Something else to tell."""
@@ -55,9 +58,14 @@ class OnScreen:
         ))  # fmt: skip
         self.draw()
 
-    def gone(self, message: bytes) -> None:
+    def gone(self, message: bytes, *, burned: bool = False) -> None:
         """Take it off."""
         self._screen.drop(message)
+        self.draw()
+
+    def viewed(self, message: bytes, by: str) -> None:
+        """Mark it."""
+        self._screen.mark(message)
         self.draw()
 
     def notice(self, told: Notice) -> None:
@@ -90,8 +98,12 @@ class Plain:
             fate = f"  [{in_words(found.after_view)}]"
         write(f"{self._session.rooms.call(found.arrived.sender)}: {text}{fate}")
 
-    def gone(self, message: bytes) -> None:
+    def gone(self, message: bytes, *, burned: bool = False) -> None:
         """Printed lines cannot be taken back."""
+
+    def viewed(self, message: bytes, by: str) -> None:
+        """Print it."""
+        write(f"* {by} has viewed #{message.hex()[:8]}")
 
     def notice(self, told: Notice) -> None:
         """Print it."""
@@ -117,9 +129,13 @@ class Json:
         """Print it."""
         self._write("message", message_data(self._session, found, body))
 
-    def gone(self, message: bytes) -> None:
+    def gone(self, message: bytes, *, burned: bool = False) -> None:
         """Print that."""
-        self._write("evaporated", {"id": message.hex()})
+        self._write("burned" if burned else "evaporated", {"id": message.hex()})
+
+    def viewed(self, message: bytes, by: str) -> None:
+        """Print that."""
+        self._write("viewed", {"id": message.hex(), "by": by})
 
     def notice(self, told: Notice) -> None:
         """Print it."""

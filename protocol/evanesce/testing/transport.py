@@ -12,7 +12,8 @@
 
 `make` is called for each check, and gives a new, empty network; what that yields is called for each
 connection to it: a sender, a receiver, a receiver after a restart. It may return the same object
-each time, for a transport that has nothing to restart.
+each time, for a transport that has nothing to restart. One that has a method `recall` is checked
+for that too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from . import directory_checks, transport_checks
+from . import directory_checks, recall_checks, transport_checks
 from .bench import Bench, Claims, Connect, Make
 from .transport_history import run_histories
 
@@ -30,7 +31,7 @@ Check = Callable[[Bench], Coroutine[Any, Any, None]]
 
 _CHECKS: Final[dict[str, Check]] = {
     name: getattr(module, name)
-    for module in (transport_checks, directory_checks)
+    for module in (transport_checks, recall_checks, directory_checks)
     for name in module.__all__
 }
 _HISTORIES: Final = "any_history_loses_nothing_and_brings_nothing_back"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..mailbox import MailboxKeys
-from ..ports import Outgoing
+from ..ports import Outgoing, Recall, Recalling
 from .bench import Bench, require
 
 __all__ = ["run_histories"]
@@ -26,7 +26,7 @@ class _History:
         self._boxes: list[MailboxKeys] = []
         self._items: dict[tuple[int, int], Outgoing] = {}
         self._waiting: set[tuple[int, int]] = set()
-        self._acked: set[tuple[int, int]] = set()
+        self._acked: set[tuple[int, int]] = set()  # or recalled: gone
         self._delivered: dict[tuple[int, int], bytes] = {}  # and not acked: its delivery
 
     async def play(self, steps: list[Step]) -> None:
@@ -72,6 +72,19 @@ class _History:
         await self._transport.ack([self._delivered.pop(place) for place in chosen])
         self._waiting.difference_update(chosen)
         self._acked.update(chosen)
+
+    async def _recall(self, box: int, key: int) -> None:
+        """Call something back, wherever it is; it may never have been sent."""
+        if not isinstance(self._transport, Recalling):
+            return
+        place = box, key
+        if place not in self._items:
+            self._items[place] = self._bench.item(self._boxes[box])
+        item = self._items[place]
+        await self._transport.recall([Recall(item.id, item.mailbox)])
+        self._waiting.discard(place)
+        self._delivered.pop(place, None)
+        self._acked.add(place)
 
     async def _take(self, box: int, key: int) -> None:
         """What a device does all the time: receive, and ack what came."""
@@ -126,7 +139,9 @@ async def run_histories(
             "this check draws its cases with Hypothesis: pip install hypothesis"
         ) from error
     loop = asyncio.get_running_loop()
-    kinds = st.sampled_from(["send", "send", "take", "receive", "ack", "restart", "close"])
+    kinds = st.sampled_from(
+        ["send", "send", "take", "receive", "ack", "recall", "restart", "close"]
+    )
     steps = st.tuples(kinds, st.integers(0, _BOXES - 1), st.integers(0, _KEYS - 1))
 
     @settings(max_examples=examples, deadline=None, database=None, phases=[Phase.generate],

@@ -7,7 +7,7 @@ from random import Random
 
 from ..errors import Reason
 from ..mailbox import MailboxReader
-from ..ports import Delivery, KeyDirectory, Outgoing, Transport
+from ..ports import Delivery, KeyDirectory, Outgoing, Recall, Recalling, Transport
 
 __all__ = ["Unreliable"]
 
@@ -19,13 +19,14 @@ class Unreliable:
 
     With the probability `duplicate`, a delivery comes twice in one answer; with `reorder`, an
     answer is shuffled and a part of it left for later; with `drop`, `send` loses some of a batch
-    and raises `OSError`, and `ack` does nothing and raises it; with `replay`, an answer also has
-    something that was delivered before, acked or not. The same seed and the same calls give the
-    same faults. A directory of key packages is passed on as it is.
+    and raises `OSError`, and `ack` and `recall` do nothing and raise it; with `replay`, an answer
+    also has something that was delivered before, acked or not. The same seed and the same calls
+    give the same faults. A directory of key packages is passed on as it is.
     """
 
     publish: Callable[[bytes, Sequence[bytes], bytes | None], Awaitable[None]]
     claim: Callable[[bytes], Awaitable[bytes | None]]
+    recall: Callable[[Sequence[Recall]], Awaitable[None]]
 
     def __init__(
         self,
@@ -46,6 +47,8 @@ class Unreliable:
         if isinstance(transport, KeyDirectory):
             self.publish = transport.publish
             self.claim = transport.claim
+        if isinstance(transport, Recalling):
+            self.recall = self._recall
 
     def _happens(self, chance: float) -> bool:
         happens = self._dice.random() < chance
@@ -84,6 +87,13 @@ class Unreliable:
             found.insert(self._dice.randint(0, len(found)), self._dice.choice(old))
         self._delivered = [*self._delivered, *fresh][-REMEMBERED:]
         return found
+
+    async def _recall(self, batch: Sequence[Recall]) -> None:
+        """Erase these envelopes; or do not, and raise."""
+        if self._happens(self._drop):
+            raise OSError("the connection was lost")
+        assert isinstance(self._transport, Recalling)
+        await self._transport.recall(batch)
 
     async def ack(self, ids: Sequence[bytes]) -> None:
         """Forget these deliveries; or do not, and raise."""

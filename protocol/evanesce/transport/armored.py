@@ -10,6 +10,9 @@ do all who read the conversation later. Nobody refuses anything for want of a ca
 nothing is known about mailboxes of others. Who can post before a block is read can get it ignored,
 by posting another under its id first; what is in an envelope authenticates itself.
 
+What was posted cannot be recalled (this transport is not `Recalling`): a message that is burned
+stays in the messenger, sealed, until somebody deletes it there.
+
 All is kept in memory. What was taken to be sent is lost if the program ends before the text has
 gone into the messenger: a callback that stores or posts it, and raises `OSError` when it cannot, is
 better than `outbox` where that matters. What was fed and not yet received is fed again from the

@@ -4,7 +4,8 @@
 
     root/mailboxes/<address>/capability       the hash of the write capability
                              <id>             an envelope that waits
-                             <id>.spent       an id that was acked: it does not come back
+                             <id>.spent       an id that was acked or recalled: it does not come
+                                              back
          packages/<fingerprint>/<hash>        a one-time key package
                                 <hash>.spent  one that was claimed
                                 last-resort
@@ -42,7 +43,7 @@ from pathlib import Path
 from ..errors import Reason, RemoteError
 from ..limits import MAILBOX_ENVELOPES, MAX_ENVELOPE, PACKAGE_LIFETIME, RETENTION
 from ..mailbox import MailboxReader
-from ..ports import Clock, Delivery, Outgoing, SystemClock
+from ..ports import Clock, Delivery, Outgoing, Recall, SystemClock
 from ..primitives import H, equal
 from .directory import Directory
 from .shelf import Shelf, on_the_hour
@@ -63,7 +64,7 @@ def _shuffled(names: Iterable[bytes]) -> list[bytes]:
 
 
 class FolderTransport:
-    """Mailboxes and key packages in a folder. Implements `Transport` and `KeyDirectory`.
+    """Mailboxes and key packages in a folder. Implements `Transport`, `Recalling`, `KeyDirectory`.
 
     Any number of these, in any number of processes, may use one folder. The disk is used in a
     thread: what a cancelled call had begun may still be done. `sleep` is for tests.
@@ -241,6 +242,21 @@ class FolderTransport:
                         box = self._box(directory)
                         box.spend(delivery[32:])
                         box.erase(delivery[32:])
+
+    async def recall(self, batch: Sequence[Recall]) -> None:
+        """Erase these envelopes, and never take them again. Their ids stay for 72 hours."""
+        await asyncio.to_thread(self._recall, list(batch))
+
+    def _recall(self, batch: Sequence[Recall]) -> None:
+        for item in batch:
+            with self._enter(_MAILBOXES, item.mailbox.address) as directory:
+                capability = None if directory is None else self._capability(directory)
+                if directory is None or capability is None:
+                    raise RemoteError(Reason.UNKNOWN_MAILBOX, "no such mailbox")
+                if not equal(H(b"capability", item.mailbox.capability), capability):
+                    raise RemoteError(Reason.NOT_PERMITTED, "not the capability of this mailbox")
+                if len(item.id) == 16:  # others were never taken
+                    self._box(directory).bar(item.id)
 
     # --- key packages ----------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ..errors import Reason, RemoteError
 from ..limits import MAILBOX_ENVELOPES, MAX_ENVELOPE, RETENTION
 from ..mailbox import MailboxReader
-from ..ports import Clock, Delivery, Outgoing, SystemClock
+from ..ports import Clock, Delivery, Outgoing, Recall, SystemClock
 from ..primitives import H, equal
 
 __all__ = ["MemoryTransport", "Seen"]
@@ -39,7 +39,7 @@ class _Box:
 
 
 class MemoryTransport:
-    """Mailboxes and key packages in memory. Implements `Transport` and `KeyDirectory`."""
+    """Mailboxes and key packages in memory. Implements `Transport`, `Recalling`, `KeyDirectory`."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -94,6 +94,17 @@ class MemoryTransport:
         box.known[item.id] = now
         self.seen.append(Seen(now, item.mailbox.address, item.envelope))
         return None
+
+    async def recall(self, batch: Sequence[Recall]) -> None:
+        """Erase these envelopes, and never take them again."""
+        for item in batch:
+            box = self._boxes.get(item.mailbox.address)
+            if box is None:
+                raise RemoteError(Reason.UNKNOWN_MAILBOX, "no such mailbox")
+            if not equal(H(b"capability", item.mailbox.capability), box.capability_hash):
+                raise RemoteError(Reason.NOT_PERMITTED, "not the capability of this mailbox")
+            box.waiting.pop(item.id, None)
+            box.known.setdefault(item.id, self._clock.now())
 
     def _expire(self, box: _Box, now: int) -> None:
         for key, (since, _) in list(box.waiting.items()):

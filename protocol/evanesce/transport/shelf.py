@@ -114,6 +114,12 @@ class Shelf:
         time = self._directory.time(key.hex())
         return time is not None and self._directory.mark(key.hex() + _SPENT, time)
 
+    def bar(self, key: bytes) -> None:
+        """Spend and remove a record, or see to it that it is spent should it come."""
+        time = self._directory.time(key.hex())
+        self._directory.mark(key.hex() + _SPENT, on_the_hour(self._now) if time is None else time)
+        self.erase(key)
+
     def erase(self, key: bytes) -> None:
         """Remove a record, if it is spent, and make that durable."""
         if self._directory.time(key.hex() + _SPENT) is None:

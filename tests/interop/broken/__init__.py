@@ -11,7 +11,9 @@ from . import (  # noqa: F401  imported to register their flaws
     members,
     messages,
     packages,
+    requests,
     restarts,
+    resyncs,
 )
 from .flaw import FLAWS, Flaw, patched
 

@@ -4,11 +4,13 @@
  */
 
 import { equal, hex, unhex } from './src/bytes.js';
-import { Refusal } from './src/errors.js';
+import { Refusal, failIf } from './src/errors.js';
 import { makeOwner } from './src/identity.js';
 import { drawPackageKeys, makeKeyPackage, packageHash } from './src/keypackage.js';
 import { lines } from './src/lines.js';
 import { systemRandom } from './src/random.js';
+import { makeRepairRequest } from './src/repair.js';
+import { makeResyncRequest } from './src/resync.js';
 import { Session } from './src/session.js';
 import { identityTo, mailboxFrom } from './src/values.js';
 
@@ -17,9 +19,23 @@ let session = null;
 /** The key packages of this device, with their private keys. */
 let packages = [];
 
+/** A new key package, whose private keys are kept. */
+function makePackage({ contact, expiry, last_resort: lastResort }) {
+  const keys = drawPackageKeys(systemRandom, lastResort);
+  const signed = makeKeyPackage(session.owner, mailboxFrom(contact), expiry, lastResort, keys);
+  packages.push({ ...keys, signed });
+  return signed;
+}
+
+/** Forget a package that was made to be let in anew: it is used for nothing else. */
+function forget(hash) {
+  packages = packages.filter(({ signed }) => !equal(packageHash(signed), hash));
+}
+
 /** Erase a one-time prekey once its invitation has been accepted (REQ-ID-14). */
-function spend({ package: { hash }, index }) {
-  if (index === null) return;
+function spend({ package: { hash }, index, resynced }) {
+  if (resynced) forget(hash);
+  if (resynced || index === null) return;
   const kept = packages.find(({ signed }) => equal(packageHash(signed), hash));
   kept.prekeys = kept.prekeys.map((prekey, i) => (i === index ? null : prekey));
 }
@@ -31,11 +47,25 @@ const commands = {
     return identityTo(session.owner.identity);
   },
 
-  package({ contact, expiry, last_resort: lastResort }) {
-    const keys = drawPackageKeys(systemRandom, lastResort);
-    const signed = makeKeyPackage(session.owner, mailboxFrom(contact), expiry, lastResort, keys);
-    packages.push({ ...keys, signed });
-    return { signed: hex(signed) };
+  package(wish) {
+    return { signed: hex(makePackage(wish)) };
+  },
+
+  'ask for resync': ({ contact, expiry, now }) => {
+    const { owner, asked } = session;
+    const room = session.needRoom();
+    failIf(room.direct, 'wrong-mode');
+    if (asked !== null) forget(asked);
+    const signed = makePackage({ contact, expiry, last_resort: false });
+    session.asked = packageHash(signed);
+    return { signed: hex(makeResyncRequest(owner, room.id, room.me, now, signed)) };
+  },
+
+  'ask for repair': ({ now }) => {
+    const { owner } = session;
+    const room = session.needRoom();
+    failIf(room.direct, 'wrong-mode');
+    return { signed: hex(makeRepairRequest(owner, room.id, room.me, room.current.prefix, now)) };
   },
 
   join({ invitation, now }) {

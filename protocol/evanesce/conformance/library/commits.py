@@ -62,8 +62,8 @@ def _make_commit(i: Json) -> Json:
         raise
     tape.end()
     copies = {member: COMMIT_COPY.parse(copy) for member, copy in made.copies.items()}
-    sealed_bytes, *others = {copy[0] for copy in copies.values()}
-    if others:
+    sealed_bytes = made.sealed
+    if {copy[0] for copy in copies.values()} - {sealed_bytes}:
         raise ValueError("copies of one commit hold different sealed commits")
     opened = SealedCommit.parse(sealed_bytes).open(handshakes[state.own].reveal())
     signed = SignedCommit.parse(opened)
@@ -73,6 +73,6 @@ def _make_commit(i: Json) -> Json:
         "signature": signed.signature.hex(),
         "sealed_commit": sealed_bytes.hex(),
         "slots": [[member.hex(), slot and slot.hex()] for member, (_, slot) in copies.items()],
-        "invitations": [made.invitations[member.id].hex() for member in made.added],
+        "invitations": [invitation.hex() for invitation in made.invitations.values()],
         **place_of(state),
     }

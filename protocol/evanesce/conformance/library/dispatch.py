@@ -10,7 +10,7 @@ from ...engine import Engine
 from ...envelope import seal_envelope
 from ...errors import Reason, RemoteError
 from ...events import Rejected
-from ...formats import COMMIT_COPY, INVITATION, MESSAGE, OPENING
+from ...formats import COMMIT_COPY, INVITATION, MESSAGE, OPENING, SIGNED
 from ...holdings import OwnMailbox
 from ...mailbox import MailboxKeys
 from ...ports import Delivery
@@ -22,7 +22,7 @@ from .values import un
 
 _NOW = 1_700_000_000
 # What some mailbox takes: of other types a device looks no further than step 2.
-_TAKEN = {form.type for form in (COMMIT_COPY, INVITATION, MESSAGE, OPENING)}
+_TAKEN = {form.type for form in (COMMIT_COPY, INVITATION, MESSAGE, OPENING, SIGNED)}
 
 
 def _random() -> Random:
@@ -41,6 +41,9 @@ class _NoFaces:
     """A device that shows nothing to anybody: no payload of a case gets so far."""
 
     def conversation(self, room: bytes) -> NoReturn:
+        raise ValueError("a payload was more than dispatched")
+
+    def opened(self, message: bytes) -> NoReturn:
         raise ValueError("a payload was more than dispatched")
 
     def message(self, message: bytes) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...content import Announcement, Evaporation, Said, parse_content
+from ...content import Announcement, Burn, Evaporation, Said, Viewed, parse_content
 from ...membership import Policy
 from .registry import Json, operation
 from .values import tagged, un
@@ -47,4 +47,7 @@ def _read_content(i: Json) -> Json:
             "type": "announcement",
             "fields": tagged([content.name, list(content.mailbox.value())]),
         }
+    if isinstance(content, Viewed | Burn):
+        name = "viewed" if isinstance(content, Viewed) else "burn"
+        return {"type": name, "fields": tagged([list(content.messages)])}
     return {"type": "leave", "fields": tagged([content.request])}

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from ...identity import Identity
+from ...keypackage import KeyPackage
 from ...membership import Credential, Member, Policy, Role, Roster, make_entry
 from ...operations import (
     apply_operations,
@@ -14,6 +15,8 @@ from ...operations import (
     operation_from_value,
 )
 from ...primitives import SUITE_1
+from ...repair import RepairRequest
+from ...resync import ResyncRequest
 from .registry import Json, operation
 from .values import identity_keys, identity_of, un, untagged
 
@@ -58,6 +61,42 @@ def _check_leave_request(i: Json) -> Json:
     return {"member": check_leave_request(un(i["signed"]), room, roster).id.hex()}
 
 
+@operation("make resync request")
+def _make_resync_request(i: Json) -> Json:
+    made = ResyncRequest.make(
+        identity_keys(i["owner"]), un(i["room"]), un(i["member"]), i["time"],
+        KeyPackage.parse(un(i["package"])),
+    )  # fmt: skip
+    return {"signed": made.signed.hex()}
+
+
+@operation("check resync request")
+def _check_resync_request(i: Json) -> Json:
+    room = un(i["room"])
+    roster = Roster.parse(un(i["roster"]), room, verified=True)
+    algorithms = replace(SUITE_1, number=i["suite"])  # as below
+    request = ResyncRequest.parse(un(i["signed"]))
+    member = request.check(algorithms, room, roster, i["time"])
+    return {"member": member.id.hex(), "package_hash": request.package.hash.hex()}
+
+
+@operation("make repair request")
+def _make_repair_request(i: Json) -> Json:
+    made = RepairRequest.make(
+        identity_keys(i["owner"]), un(i["room"]), un(i["member"]), un(i["prefix"]), i["time"]
+    )
+    return {"signed": made.signed.hex()}
+
+
+@operation("check repair request")
+def _check_repair_request(i: Json) -> Json:
+    room = un(i["room"])
+    roster = Roster.parse(un(i["roster"]), room, verified=True)
+    request = RepairRequest.parse(un(i["signed"]))
+    member = request.check(room, roster, i["now"])
+    return {"member": member.id.hex(), "prefix": request.prefix.hex()}
+
+
 @operation("read roster")
 def _read_roster(i: Json) -> Json:
     roster = Roster.parse(un(i["roster"]), un(i["room"]))
@@ -70,6 +109,7 @@ def _read_roster(i: Json) -> Json:
                 "seniority": row.seniority,
                 "version": row.credential.version,
                 "awaits_refresh": row.credential.awaits_refresh,
+                "resynced": row.resynced,
             }
             for row in roster
         ],

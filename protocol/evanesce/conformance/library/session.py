@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...content import Announcement, Leave
+from ...content import Announcement, Burn, Leave, Viewed
 from ...errors import EvanesceError, HeldError, Reason, RemoteError
 from ...formats import COMMIT_COPY, MESSAGE
-from ...group import CommitMade
 from ...identity import IdentityKeys
 from ...limits import MAX_ENVELOPE
 from ...message import ParsedMessage, reopen
@@ -23,6 +22,8 @@ from .rooms import place_of
 from .values import Tape, identity_keys, mailbox_of, package_keys, un, untagged
 
 __all__ = ["session"]
+
+_NOTICES = {Leave: "leave", Announcement: "announced", Viewed: "viewed", Burn: "burn"}
 
 
 class _Device:
@@ -105,8 +106,8 @@ class _Device:
         tape.end()
         copies = {m.id: COMMIT_COPY.parse(made.copies[m.id]) for m in parent if m.id in made.copies}
         slots = [[member.hex(), slot and slot.hex()] for member, (_, slot) in copies.items()]
-        out = {"commit": _sealed(made).hex(), "slots": slots, **place_of(state)}
-        invitations = [made.invitations[member.id].hex() for member in made.added]
+        out = {"commit": made.sealed.hex(), "slots": slots, **place_of(state)}
+        invitations = [invitation.hex() for invitation in made.invitations.values()]
         return _event("committed", {**out, "invitations": invitations})
 
     def export(self, step: Json) -> Json:
@@ -137,12 +138,6 @@ def _operation(value: list[Any]) -> Operation:
     return operation_from_value(value)
 
 
-def _sealed(made: CommitMade) -> bytes:
-    """The sealed commit that all copies hold."""
-    (sealed,) = {COMMIT_COPY.parse(copy)[0] for copy in made.copies.values()}
-    return bytes(sealed)
-
-
 def _event(name: str, out: Json) -> Json:
     return {"outcome": "event", "event": name, "out": out}
 
@@ -159,10 +154,9 @@ def _received(got: Received) -> Json:
         "lost": got.lost,
         "evicted": [[member.hex(), number] for member, number in got.evicted.items()],
     }
-    if isinstance(got.content, Leave):
-        return _event("leave", out)
-    if isinstance(got.content, Announcement):
-        return _event("announced", out)
+    for kind, name in _NOTICES.items():
+        if isinstance(got.content, kind):
+            return _event(name, out)
     timers = {
         "after_view": got.evaporation.after_view,
         "lifetime": got.evaporation.lifetime,

@@ -8,8 +8,10 @@ import {
   checkLeaveRequest, creatorId, encodeRoster, knownRoster, makeLeaveRequest, makeMemberEntry, memberId, readCredential,
   readRoster,
 } from '../src/membership.js';
-import { ADD, applyOperations } from '../src/operations.js';
+import { ADD, RESYNC, applyOperations } from '../src/operations.js';
 import { SUITE } from '../src/primitives.js';
+import { checkRepairRequest, makeRepairRequest, readRepairRequest } from '../src/repair.js';
+import { checkResyncRequest, makeResyncRequest, readResyncRequest } from '../src/resync.js';
 import { identityFrom, ownerFrom, untagged } from '../src/values.js';
 
 const MANY_MEMBERS = 256;
@@ -32,14 +34,28 @@ export const membership = {
     { signed: hex(makeLeaveRequest(ownerFrom(owner), unhex(room), unhex(member), unhex(admission))) }),
   'check leave request': ({ signed, room, roster }) => (
     { member: hex(checkLeaveRequest(unhex(signed), unhex(room), knownRoster(unhex(roster))).id) }),
+  'make resync request': ({ owner, room, member, time, package: signed }) => (
+    { signed: hex(makeResyncRequest(ownerFrom(owner), unhex(room), unhex(member), time, unhex(signed))) }),
+  'check resync request': ({ signed, suite, room, roster, time }) => {
+    const given = { suite, room: unhex(room), time };
+    const request = checkResyncRequest(readResyncRequest(unhex(signed)), given, knownRoster(unhex(roster)));
+    return { member: hex(request.member), package_hash: hex(request.package.hash) };
+  },
+  'make repair request': ({ owner, room, member, prefix, time }) => (
+    { signed: hex(makeRepairRequest(ownerFrom(owner), unhex(room), unhex(member), unhex(prefix), time)) }),
+  'check repair request': ({ signed, room, roster, now }) => {
+    const request = readRepairRequest(unhex(signed));
+    checkRepairRequest(request, unhex(room), knownRoster(unhex(roster)), now);
+    return { member: hex(request.member), prefix: hex(request.prefix) };
+  },
   'read credential': ({ signed, room, member, identity }) => (
     keysTo(readCredential(unhex(signed), unhex(room), unhex(member), identityFrom(identity)))),
   'read roster': ({ roster, room }) => {
     const { nextSeniority, members } = readRoster(unhex(roster), unhex(room));
     return {
       next_seniority: nextSeniority,
-      members: members.map(({ id, role, seniority, keys }) => (
-        { member: hex(id), role, seniority, version: keys.version, awaits_refresh: keys.awaitsRefresh })),
+      members: members.map(({ id, role, seniority, keys, resynced }) => (
+        { member: hex(id), role, seniority, version: keys.version, awaits_refresh: keys.awaitsRefresh, resynced })),
     };
   },
   'apply operations': (input) => {
@@ -47,6 +63,7 @@ export const membership = {
     const packages = new Map();
     operations.forEach(([kind, signed], place) => {
       if (kind === ADD) packages.set(place, openKeyPackage(signed));
+      if (kind === RESYNC) packages.set(place, readResyncRequest(signed));
     });
     const parent = {
       roster: knownRoster(unhex(input.roster)), policy: input.policy, suite: input.suite ?? SUITE,

@@ -7,8 +7,9 @@ import { checkIdentity } from './identity.js';
 import { readKeyPackage } from './keypackage.js';
 import { OWNER, append, creatorAdmission, creatorId, readCredential } from './membership.js';
 import { make, parse } from './objects.js';
-import { ADD, SET_POLICY, addMember } from './operations.js';
+import { ADD, RESYNC, SET_POLICY, addMember } from './operations.js';
 import { checkDhKey, checkSuite } from './primitives.js';
+import { readResyncRequest } from './resync.js';
 
 /** Steps 1 to 5 of REQ-EPOCH-12, from the encoded genesis. */
 export function openGenesis(data) {
@@ -56,6 +57,7 @@ export function readCommit(data) {
   operations.forEach(([kind, first], index) => {
     if (kind === ADD) packages.set(index, readKeyPackage(first));
     if (kind === SET_POLICY) checkPolicy(first);
+    if (kind === RESYNC) packages.set(index, readResyncRequest(first));
   });
   return {
     room, epoch, transcript, committer, time, operations, packages, proofs: proofs.map(([, signed]) => signed),

@@ -10,8 +10,9 @@ import { sealInvitation } from './invitation.js';
 import { readKeyPackage } from './keypackage.js';
 import { checkLeaveRequest, encodeRoster, find, makeOwnEntry, readCredential, replace } from './membership.js';
 import { checkOperationForm, make, parse } from './objects.js';
-import { ADD, REMOVE, SET_POLICY, SET_ROLE, applyOperations } from './operations.js';
+import { ADD, REMOVE, RESYNC, SET_POLICY, SET_ROLE, applyOperations } from './operations.js';
 import { dhPublic, sign, verify } from './primitives.js';
+import { readResyncRequest } from './resync.js';
 import {
   commitHash, epochSecret, keySchedule, openCommit, openSlot, sealCommit, sealSlot, stateHash, transcriptHash,
 } from './schedule.js';
@@ -26,9 +27,13 @@ function parentOf(room, epoch) {
 }
 
 /** Step 3 of REQ-EPOCH-14: the leave requests to embed. */
-function chooseProofs(room, operations) {
+function chooseProofs(room, operations, packages) {
   const { roster } = room.current;
-  const named = operations.filter(([kind]) => kind === REMOVE || kind === SET_ROLE).map(([, member]) => hex(member));
+  const named = new Set();
+  operations.forEach(([kind, first], place) => {
+    if (kind === REMOVE || kind === SET_ROLE) named.add(hex(first));
+    if (kind === RESYNC) named.add(hex(packages.get(place).member));
+  });
   const proofs = [];
   for (const signed of room.leaveRequests.values()) {
     let leaver;
@@ -37,7 +42,7 @@ function chooseProofs(room, operations) {
     } catch {
       continue;
     }
-    if (!equal(leaver.id, room.me) && !named.includes(hex(leaver.id))) proofs.push(signed);
+    if (!equal(leaver.id, room.me) && !named.has(hex(leaver.id))) proofs.push(signed);
   }
   return proofs.slice(0, MAX_PROOFS);
 }
@@ -45,14 +50,17 @@ function chooseProofs(room, operations) {
 /** What comes in with a wish (4.5), and steps 1 and 2 of REQ-EPOCH-14: its adds are at the end. */
 function checkWish(room, { operations, guests, now }) {
   operations.forEach(checkOperationForm);
-  for (const [kind, policy] of operations) if (kind === SET_POLICY) checkPolicy(policy);
+  const packages = new Map();
+  operations.forEach(([kind, first], place) => {
+    if (kind === SET_POLICY) checkPolicy(first);
+    if (kind === RESYNC) packages.set(place, readResyncRequest(first));
+  });
   const read = guests.map(({ signed }) => readKeyPackage(signed));
   failIf(room.removed, 'room-closed');
   failIf(room.direct, 'wrong-mode');
   checkOwnTime(now);
   failIf(operations.some(([kind]) => kind === ADD), 'bad-input');
   failIf(operations.length + guests.length > MAX_OPERATIONS, 'too-large');
-  const packages = new Map();
   const adds = guests.map(({ signed, role }, i) => {
     packages.set(operations.length + i, read[i]);
     return [ADD, signed, role];
@@ -71,7 +79,7 @@ export function makeOwnCommit(room, wish, random) {
   const { owner, id, me, suite, current } = room;
   const { operations, packages } = checkWish(room, wish);
   const { guests, directory, now } = wish;
-  const proofs = chooseProofs(room, operations);
+  const proofs = chooseProofs(room, operations, packages);
   const applied = applyOperations(parentOf(room, current), me, now, operations, proofs, packages);
   const before = find(current.roster, me);
 
@@ -98,14 +106,18 @@ export function makeOwnCommit(room, wish, random) {
   const signedCommit = make('signed commit', commit, confirmation, signature);
   const sealed = sealCommit(current.handshakes.get(hex(me)), id, current.prefix, me, signedCommit, random(16));
 
-  const others = current.roster.members.filter((member) => !equal(member.id, me));
+  const anew = new Set(applied.resynced.map(({ member }) => hex(member)));
+  const others = current.roster.members.filter((member) => !equal(member.id, me) && !anew.has(hex(member.id)));
   const slots = others.map((member) => {
     const stays = find(roster, member.id) !== undefined;
     const { leafKey } = member.keys;
     return [member.id, stays ? sealSlot(r, ephemeral, ephemeralKey, commitHashed, member.id, leafKey) : null];
   });
-  const invitations = inviteAll(guests.map(({ prekey }, i) => (
-    { prekey, read: packages.get(wish.operations.length + i) })), random, () => makeWelcome({
+  const invited = [
+    ...applied.resynced.map((request) => ({ prekey: 0, read: request.package })),
+    ...guests.map(({ prekey }, i) => ({ prekey, read: packages.get(wish.operations.length + i) })),
+  ];
+  const invitations = inviteAll(invited, random, () => makeWelcome({
     commit, confirmation, signature, parentCredential: before.credential, roster: rosterBytes, policy, secret,
   }, inOrder(directory, roster)), owner);
   erase(ephemeral, r, secret);
@@ -115,18 +127,21 @@ export function makeOwnCommit(room, wish, random) {
     suite, room: id, number: current.number + 1, transcript, roster, policy, opener: me, turn: null, me, leaf,
     roomSeed, schedule,
   });
+  const copies = slots.filter(([member]) => find(roster, member) !== undefined)
+    .map(([member, slot]) => ({ number: current.number, time: now, member, copy: make('commit copy', sealed, slot) }));
   current.applied = commitHashed;
-  room.enter(epoch, sending, now);
+  room.enter(epoch, sending, now, applied.resynced.map(({ member }) => member));
+  room.copies.push(...copies);
   room.committed = now;
   room.sent = 0;
   return { commit, confirmation, signature, sealed, slots, invitations };
 }
 
-/** All who are invited by one commit get the same welcome; without guests there is none. */
-function inviteAll(guests, random, welcomeOf, owner) {
-  if (guests.length === 0) return [];
+/** All who are invited by one commit get the same welcome; where nobody is, there is none. */
+function inviteAll(invited, random, welcomeOf, owner) {
+  if (invited.length === 0) return [];
   const welcome = welcomeOf();
-  const invitations = guests.map(({ prekey, read }) => sealInvitation(owner, read, prekey, welcome, random));
+  const invitations = invited.map(({ prekey, read }) => sealInvitation(owner, read, prekey, welcome, random));
   erase(welcome);
   return invitations;
 }
@@ -168,6 +183,7 @@ export function applyCommit(room, copy, now) {
     room.close(now);
     return { removed: true, committer };
   }
+  failIf(applied.resynced.some(({ member }) => equal(member, room.me)), 'room-closed');
   failIf(slot === null, 'bad-form');
   const r = openSlot(slot, parent.leaf, commit.ephemeralKey, commitHashed, room.me);
   const secret = epochSecret(parent.inits.get(hex(committer)), r, commitHashed);
@@ -180,6 +196,7 @@ export function applyCommit(room, copy, now) {
     turn: null, me: room.me, leaf: parent.leaf, roomSeed: parent.roomSeed, schedule,
   });
   parent.applied = commitHashed;
-  room.enter(epoch, sending, now);
+  room.arrived(committer, parent.number);
+  room.enter(epoch, sending, now, applied.resynced.map(({ member }) => member));
   return { removed: false, committer };
 }

@@ -84,8 +84,8 @@ export function openEnvelope(keys, data) {
 }
 
 const TAKEN = {
-  contact: ['invitation', 'opening', 'message', 'commit copy'],
-  room: ['message', 'commit copy'],
+  contact: ['invitation', 'opening', 'message', 'commit copy', 'signed object'],
+  room: ['message', 'commit copy', 'signed object'],
 };
 
 /**

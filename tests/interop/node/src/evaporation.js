@@ -51,7 +51,7 @@ export function deadline(sent, received, afterView, lifetime, viewed) {
  */
 export function readContent(data) {
   const items = open(data, OBJECTS.text.limit);
-  const type = items[1] >= 32 && items[1] <= 35 ? nameOf(items[1]) : refuse('wrong-type');
+  const type = items[1] >= 32 && items[1] <= 37 ? nameOf(items[1]) : refuse('wrong-type');
   const fields = check(items, type);
   if (type === 'text' || type === 'data') checkEvaporation(fields[1], fields[2]);
   if (type === 'announcement') checkDhKey(fields[1][1]);

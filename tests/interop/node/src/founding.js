@@ -103,5 +103,6 @@ export function joinRoom(owner, findPackage, invitation, now) {
     id, suite, me, epochs: [epoch], sending: sending && { key: sending, index: 0 }, since: now,
     lastResort: read.package.lastResort,
   });
-  return { room, directory: read.directory, package: read.package, index: read.index };
+  const { directory, index, resynced } = read;
+  return { room, directory, package: read.package, index, resynced };
 }

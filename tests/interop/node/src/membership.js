@@ -16,7 +16,7 @@ export const OWNER = 2;
 /**
  * @typedef {{ leafKey: Uint8Array, roomSignKey: Uint8Array, version: number, awaitsRefresh: boolean }} Keys
  * @typedef {{ id: Uint8Array, role: number, seniority: number, identity: import('./identity.js').Identity,
- *   admission: Uint8Array, credential: Uint8Array, keys: Keys }} Member
+ *   admission: Uint8Array, credential: Uint8Array, resynced: number | null, keys: Keys }} Member
  * @typedef {{ nextSeniority: number, members: Member[] }} Roster never changed once it is made
  */
 
@@ -46,7 +46,8 @@ export function makeOwnEntry(owner, room, member, leaf, roomSeed, version) {
   return makeMemberEntry(owner, room, member, dhPublic(leaf), signPublic(roomSeed), version);
 }
 
-function packageKeys(read) {
+/** What a key package gives as a credential. */
+export function packageKeys(read) {
   const { leafKey, roomSignKey, lastResort } = read;
   return { leafKey, roomSignKey, version: 0, awaitsRefresh: lastResort, isPackage: true };
 }
@@ -88,8 +89,8 @@ function knownCredential(signed) {
 /** The rows of a roster object, without what its credentials say. */
 function parseRoster(data) {
   const [nextSeniority, rows] = parse(data, 'roster');
-  const members = rows.map(([id, role, seniority, signKey, dhKey, admission, credential]) => (
-    { id, role, seniority, identity: { signKey, dhKey }, admission, credential }));
+  const members = rows.map(([id, role, seniority, signKey, dhKey, admission, credential, resynced]) => (
+    { id, role, seniority, identity: { signKey, dhKey }, admission, credential, resynced }));
   return { nextSeniority, members };
 }
 
@@ -128,8 +129,10 @@ export function knownRoster(data) {
 
 /** REQ-MEM-04: the one encoding of a roster. */
 export function encodeRoster({ nextSeniority, members }) {
-  return make('roster', nextSeniority, members.map(({ id, role, seniority, identity, admission, credential }) => (
-    [id, role, seniority, identity.signKey, identity.dhKey, admission, credential])));
+  return make('roster', nextSeniority, members.map((member) => {
+    const { id, role, seniority, identity, admission, credential, resynced } = member;
+    return [id, role, seniority, identity.signKey, identity.dhKey, admission, credential, resynced];
+  }));
 }
 
 /** @returns {Member | undefined} */
@@ -153,7 +156,7 @@ export function append(roster, { id, role, identity, admission, credential, keys
   const seniority = roster.nextSeniority;
   return {
     nextSeniority: seniority + 1,
-    members: [...roster.members, { id, role, seniority, identity, admission, credential, keys }],
+    members: [...roster.members, { id, role, seniority, identity, admission, credential, resynced: null, keys }],
   };
 }
 

@@ -58,6 +58,7 @@ const OPERATIONS = [
   tuple(uint(1), id, id),
   tuple(uint(2), id, role),
   tuple(uint(3), policy),
+  tuple(uint(4), signed),
 ];
 
 /** REQ-FORM-05: the first item alone says which operation it is. */
@@ -80,7 +81,7 @@ export const OBJECTS = {
   'invitation': object(5, 1572864, suite, key, key, id, orNil(uint(3)), key, bins(16, 1572864)),
   'welcome': object(6, 1572864, bins(1, 786432), bin(32), orNil(signature), orNil(signed), bins(1, 1572864),
     policy, bin(32), array(0, 1000, tuple(id, text(256), orNil(mailbox)))),
-  'roster': object(7, 1572864, count, array(1, 1000, tuple(id, role, count, key, key, id, signed))),
+  'roster': object(7, 1572864, count, array(1, 1000, tuple(id, role, count, key, key, id, signed, orNil(time)))),
   'genesis': object(8, 786432, suite, id, time, policy, key, key, signed, array(0, 999, tuple(signed, role)), id),
   'commit': object(9, 786432, id, count, id, id, time, array(0, 1000, operation),
     array(0, 16, tuple(uint(1), signed)), signed, key, id),
@@ -94,10 +95,14 @@ export const OBJECTS = {
   'message': object(16, 86016, bins(1, 2048), bins(17, 81920), bins(32, 64)),
   'opening': object(17, 98304, bins(1, 8192), bins(1, 86016)),
   'envelope': object(18, 2097152, key, bins(17, 2097152)),
+  'repair request': object(19, 256, id, id, prefix, time),
+  'resync request': object(20, 896, id, id, time, signed),
   'text': content(32, time, orNil(seconds), seconds, orNil(bin(16)), text(65536)),
   'data': content(33, time, orNil(seconds), seconds, orNil(bin(16)), bins(0, 65536)),
   'announcement': content(34, text(256), mailbox),
   'leave': content(35, signed),
+  'viewed': content(36, array(1, 256, bin(16))),
+  'burn': content(37, array(1, 256, bin(16))),
 };
 
 const NAMES = new Map(Object.entries(OBJECTS).map(([name, { type }]) => [type, name]));

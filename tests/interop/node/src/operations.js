@@ -7,11 +7,13 @@ import { sameIdentity } from './identity.js';
 import {
   ADMIN, MEMBER, OWNER, admitted, append, checkLeaveRequest, find, memberId, outranks, rank, replace, without,
 } from './membership.js';
+import { checkResyncRequest, letInAnew, resyncedBy } from './resync.js';
 
 export const ADD = 0;
 export const REMOVE = 1;
 export const SET_ROLE = 2;
 export const SET_POLICY = 3;
+export const RESYNC = 4;
 
 const MAX_MEMBERS = 1000;
 
@@ -22,8 +24,11 @@ function maySetRole(committer, target, role) {
   return committer.role === OWNER && outranks(committer, target);
 }
 
-/** REQ-MEM-05: roles, ranks and policy are those of the parent. */
-function checkRight(operation, committer, roster, policy) {
+/**
+ * REQ-MEM-05: roles, ranks and policy are those of the parent.
+ * @param {object} [read] what a resync asks
+ */
+function checkRight(operation, committer, roster, policy, read) {
   const [kind] = operation;
   const { role } = committer;
   if (kind === ADD) {
@@ -38,6 +43,9 @@ function checkRight(operation, committer, roster, policy) {
     const target = find(roster, operation[1]);
     failIf(target === undefined, 'unknown-member');
     failIf(!maySetRole(committer, target, operation[2]), 'not-entitled');
+  } else if (kind === RESYNC) {
+    failIf(find(roster, read.member) === undefined, 'unknown-member');
+    failIf(equal(read.member, committer.id), 'not-entitled');
   } else {
     failIf(role !== OWNER, 'not-entitled');
   }
@@ -72,13 +80,17 @@ function withOwner(roster) {
  * @param {number} time
  * @param {Array[]} operations
  * @param {Uint8Array[]} proofs signed leave requests
- * @param {Map<number, object>} packages the key packages of the adds, read, by the place of the operation
+ * @param {Map<number, object>} packages the key packages of the adds and the requests of the resyncs, read, by the
+ *   place of the operation
+ * @returns {{ roster: import('./membership.js').Roster, policy: Array,
+ *   resynced: import('./resync.js').ResyncRequest[] }}
  */
 export function applyOperations(parent, committerId, time, operations, proofs, packages) {
   const { roster, room, suite, transcript } = parent;
   const committer = find(roster, committerId);
   let result = roster;
   let policy = parent.policy;
+  const requests = [];
   for (const proof of proofs) {
     const leaver = checkLeaveRequest(proof, room, roster);
     failIf(equal(leaver.id, committerId), 'bad-proof');
@@ -86,10 +98,11 @@ export function applyOperations(parent, committerId, time, operations, proofs, p
     result = without(result, leaver.id);
   }
   operations.forEach((operation, index) => {
-    checkRight(operation, committer, roster, parent.policy);
+    const read = packages.get(index);
+    checkRight(operation, committer, roster, parent.policy, read);
     const [kind, first, second] = operation;
     if (kind === ADD) {
-      result = addMember(result, { suite, room, transcript, time }, packages.get(index), second, index);
+      result = addMember(result, { suite, room, transcript, time }, read, second, index);
     } else if (kind === REMOVE) {
       const target = find(result, first);
       failIf(target === undefined || !equal(target.admission, second), 'unknown-member');
@@ -97,6 +110,9 @@ export function applyOperations(parent, committerId, time, operations, proofs, p
     } else if (kind === SET_ROLE) {
       failIf(find(result, first) === undefined, 'unknown-member');
       result = replace(result, first, { role: second });
+    } else if (kind === RESYNC) {
+      result = letInAnew(result, checkResyncRequest(read, { suite, room, time }, result));
+      requests.push(read);
     } else {
       failIf(first[0] !== parent.policy[0], 'wrong-mode');
       checkPolicy(first);
@@ -104,5 +120,5 @@ export function applyOperations(parent, committerId, time, operations, proofs, p
     }
   });
   failIf(find(result, committerId) === undefined, 'not-entitled');
-  return { roster: withOwner(result), policy };
+  return { roster: withOwner(result), policy, resynced: resyncedBy(requests, result) };
 }

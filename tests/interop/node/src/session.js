@@ -11,8 +11,9 @@ import { packageHash } from './keypackage.js';
 import { plainHash } from './primitives.js';
 import { knownRandom } from './random.js';
 import { Room } from './room.js';
+import { receiveRequest } from './requests.js';
 import { receiveMessage, sendMessage } from './talking.js';
-import { directoryFrom, guestFrom, hexOrNull, mailboxFrom, packageKeysFrom, untagged } from './values.js';
+import { directoryFrom, guestFrom, hexOrNull, mailboxFrom, packageKeysFrom, unhexOrNull, untagged } from './values.js';
 
 /** What is told of the epoch that is current. */
 export function current(room) {
@@ -30,6 +31,8 @@ export class Session {
   constructor(owner) {
     this.owner = owner;
     /** @type {Room | null} */ this.room = null;
+    /** @type {Uint8Array | null} hash of the package by which it has asked to be let in anew (REQ-EPOCH-25) */
+    this.asked = null;
     /** @type {string[]} hashes of the invitations that have been accepted (REQ-ID-15) */
     this.accepted = [];
   }
@@ -39,7 +42,7 @@ export class Session {
   }
 
   toJSON() {
-    return { room: this.room, accepted: this.accepted };
+    return { room: this.room, accepted: this.accepted, asked: hexOrNull(this.asked) };
   }
 
   /** The room, which most steps need. */
@@ -101,8 +104,10 @@ export class Session {
     if (!this.accepted.includes(name)) {
       const entered = joinRoom(this.owner, findPackage, invitation, now);
       const { room } = entered;
-      if (this.room !== null && equal(this.room.id, room.id) && !this.room.removed) hold('already-member');
+      const anew = entered.resynced && this.asked !== null && equal(this.asked, entered.package.hash);
+      if (this.room !== null && equal(this.room.id, room.id) && !this.room.removed && !anew) hold('already-member');
       this.room = room;
+      if (anew) this.asked = null;
       this.accepted.push(name);
       joined(entered);
     }
@@ -124,8 +129,10 @@ export class Session {
   receive({ data, now }) {
     const room = this.needRoom();
     const bytes = unhex(data);
-    return dispatch('room', bytes) === 'message' ? heard(receiveMessage(room, bytes, now))
-      : followed(room, applyCommit(room, bytes, now));
+    const type = dispatch('room', bytes);
+    if (type === 'message') return heard(receiveMessage(room, bytes, now));
+    if (type === 'commit copy') return followed(room, applyCommit(room, bytes, now));
+    return requested(receiveRequest(room, bytes, now));
   }
 
   commit({ operations, guests, directory, now }, random) {
@@ -156,9 +163,10 @@ export class Session {
 
   /** Write the state, forget everything, and read it again. */
   restart() {
-    const { room, accepted } = JSON.parse(JSON.stringify(this));
+    const { room, accepted, asked } = JSON.parse(JSON.stringify(this));
     this.room = room && Room.fromJSON(this.owner, room);
     this.accepted = accepted;
+    this.asked = unhexOrNull(asked);
     return { outcome: 'event', event: 'restarted', out: {} };
   }
 }
@@ -171,8 +179,14 @@ function heard(message) {
     evicted: evictedTo(evicted),
   };
   if (type === 'announcement') return { outcome: 'event', event: 'announced', out };
-  if (type === 'leave') return { outcome: 'event', event: 'leave', out };
+  if (type === 'leave' || type === 'viewed' || type === 'burn') return { outcome: 'event', event: type, out };
   return { outcome: 'delivered', out: { ...out, after_view: afterView, lifetime } };
+}
+
+/** What an accepted request comes to. These events are no part of 20.6: requests do not occur in its sessions. */
+function requested({ type, member, copies, signed }) {
+  const out = { member: hex(member), ...(copies ? { copies: copies.map(hex) } : { signed: hex(signed) }) };
+  return { outcome: 'event', event: type, out };
 }
 
 /** What an applied commit comes to. */

@@ -18,7 +18,6 @@ const MAX_UNANSWERED = 1000;
  * @param {import('./random.js').Source} random
  */
 export function sendMessage(room, content, now, random) {
-  readContent(content);
   failIf(room.removed, 'room-closed');
   const turns = room.direct && !equal(room.current.opener, room.me);
   const opened = turns ? beginTurn(room, random) : null;
@@ -52,16 +51,20 @@ function sameTurn(a, b) {
  * REQ-MSG-08: close the sender's older chains, on copies.
  * @param {import('./room.js').Room} room
  * @param {{ sender: Uint8Array, prefix: Uint8Array, lastSpoken: [Uint8Array, number] | null }} header
- * @param {number} number of the message's epoch
+ * @param {import('./epoch.js').Epoch} current that of the message
  * @param {number} now
  */
-function closeOlder(room, { sender, prefix, lastSpoken }, number, now) {
+function closeOlder(room, { sender, prefix, lastSpoken }, { number, roster }, now) {
   const name = hex(sender);
+  const { resynced } = find(roster, sender);
+  // Whoever has been let in anew does not know what it said before: that settles nothing, and is not settled.
+  const stoodAs = (epoch) => find(epoch.roster, sender)?.resynced;
   const named = lastSpoken === null ? undefined : room.named(lastSpoken[0]);
   failIf(lastSpoken !== null && equal(lastSpoken[0], prefix), 'bad-count');
   failIf(named !== undefined && named.number >= number, 'bad-count');
+  failIf(named !== undefined && ![undefined, resynced].includes(stoodAs(named)), 'bad-count');
   const closed = [];
-  const earlier = room.epochs.filter((epoch) => epoch.number < number).reverse();
+  const earlier = room.epochs.filter((epoch) => epoch.number < number && stoodAs(epoch) === resynced).reverse();
   for (const epoch of earlier) {
     const chain = epoch.chains.get(name);
     if (chain !== undefined && !chain.closed) {
@@ -122,13 +125,14 @@ export function receiveMessage(room, data, now) {
   const { roomSignKey } = author.keys;
   const { content, id, key } = openMessage(message, epoch.context, messageKey, epoch.policy[0], roomSignKey);
   const { type, fields } = readContent(content);
-  const closed = closeOlder(room, message, epoch.number, now);
+  const closed = closeOlder(room, message, epoch, now);
 
   if (opened) {
     room.enter(epoch, opened.sending, now);
     room.committed = now;
     room.sent = 0;
   }
+  room.arrived(sender, epoch.number);
   epoch.chains.set(name, chain);
   for (const older of closed) older.epoch.chains.set(name, older.chain);
   const evicted = keepLimit(allChains(room));

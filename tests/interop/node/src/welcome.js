@@ -10,8 +10,9 @@ import { mailboxFields } from './keypackage.js';
 import { genesisRoster, openGenesis, readCommit, readCreatorEntry } from './commit.js';
 import { encodeRoster, find, memberId, readCredential, readRoster } from './membership.js';
 import { OBJECTS, make, open, parse } from './objects.js';
-import { ADD } from './operations.js';
+import { RESYNC } from './operations.js';
 import { checkDhKey, verify } from './primitives.js';
+import { verifyResyncRequest } from './resync.js';
 
 const AHEAD = 300;
 
@@ -48,7 +49,7 @@ function checkGenesis(welcome, opened, owner) {
 }
 
 /** *check commit* of REQ-INV-06. */
-function checkCommit(welcome, opened) {
+function checkCommit(welcome, opened, owner) {
   const commit = readCommit(welcome.commit);
   const { room, transcript, committer, entry, time } = commit;
   const roster = readRoster(welcome.roster, room);
@@ -59,13 +60,20 @@ function checkCommit(welcome, opened) {
   const parent = readCredential(welcome.parentCredential, room, committer, member.identity);
   failIf(member.keys.version !== parent.version + 1, 'bad-entry');
   let ownId;
-  commit.operations.forEach(([kind, signed], place) => {
-    if (kind !== ADD || !equal(signed, opened.package.signed)) return;
+  let resynced = false;
+  commit.packages.forEach((read, place) => {
+    const anew = commit.operations[place][0] === RESYNC;
+    if (!equal((anew ? read.package : read).signed, opened.package.signed)) return;
+    if (anew) {
+      failIf(!equal(read.room, room), 'bad-proof');
+      verifyResyncRequest(read, owner.identity);
+    }
     failIf(time > opened.package.expiry, 'expired');
-    ownId = memberId(room, transcript, opened.package.hash, place);
+    ownId = anew ? read.member : memberId(room, transcript, opened.package.hash, place);
+    resynced = anew;
   });
   return {
-    room, number: commit.epoch + 1, parent: transcript, committer, time, state: commit.state, roster, ownId,
+    room, number: commit.epoch + 1, parent: transcript, committer, time, state: commit.state, roster, ownId, resynced,
     signingKey: parent.roomSignKey,
   };
 }
@@ -90,7 +98,7 @@ export function readInvitation(owner, findPackage, data, now) {
     checked = checkGenesis(welcome, opened, owner);
   } else {
     failIf(direct, 'wrong-mode');
-    checked = checkCommit(welcome, opened);
+    checked = checkCommit(welcome, opened, owner);
   }
   checkTime(checked.time, now);
   if (direct) failIf(signature !== null, 'bad-form');
@@ -112,6 +120,6 @@ export function readInvitation(owner, findPackage, data, now) {
   return {
     suite: opened.package.suite, room: checked.room, me: ownId, number: checked.number, transcript,
     prefix: prefixOf(transcript), roster, rosterBytes, policy, opener: checked.committer, schedule, directory,
-    package: opened.package, keys: opened.keys, index: opened.index,
+    package: opened.package, keys: opened.keys, index: opened.index, resynced: checked.resynced ?? false,
   };
 }

@@ -1,0 +1,154 @@
+"""Asking for commits that were missed, and answering those who ask (spec 10.12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from .engine import Engine
+from .epoch import SealedCommit
+from .errors import Reason, RemoteError
+from .events import Event, FallenBehind
+from .faces import Faces
+from .formats import COMMIT_COPY, MESSAGE
+from .limits import HOUR, MAX_REPAIRS, REPAIR_WINDOW
+from .message import ParsedMessage
+from .ports import Transaction
+from .repair import RepairRequest
+from .requests import asked_room, post_request, resend_copies
+from .room import Room
+from .wire import decode, encode, peek_type
+
+__all__ = ["answer", "ask"]
+
+PATIENCE = 60  # seconds that a missing commit may take by itself
+SECOND = 600  # and then until all are asked, not only those who must know
+_ASKED = b"asked/"
+_ANSWERED = b"answered/"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The requests of this device for one room, since something has been held there."""
+
+    times: tuple[int, ...] = ()
+    told: bool = False  # that it has fallen behind
+
+    def due(self, since: int, now: int) -> bool:
+        """Whether to ask now, what is held having come at `since`."""
+        recent = [time for time in self.times if now - time < REPAIR_WINDOW]
+        if len(recent) >= MAX_REPAIRS:
+            return False
+        if not self.times:
+            return now - since >= PATIENCE
+        return now - self.times[-1] >= (SECOND if len(self.times) == 1 else HOUR)
+
+
+@dataclass(slots=True)
+class _Missing:
+    """What is held for a room for want of a commit."""
+
+    since: int
+    names: set[bytes] = field(default_factory=set)  # senders and committers
+
+
+def _missing(engine: Engine, tx: Transaction) -> dict[bytes, _Missing]:
+    """The groups in which something is held that is of an epoch not known here."""
+    found: dict[bytes, _Missing] = {}
+    for _, record in tx.scan(b"waiting/"):
+        since, key, payload, _ = decode(record, limit=1 << 22)
+        room = engine.rooms.get(key) if key is not None else None
+        if room is None or room.direct or room.closed:
+            continue
+        named = _names_epoch(payload)
+        if named is None or named[0] in room.state.epochs:
+            continue  # what waits for the clock
+        missing = found.setdefault(room.id, _Missing(since))
+        missing.since = min(missing.since, since)
+        missing.names.add(named[1])
+    return found
+
+
+def _names_epoch(payload: bytes) -> tuple[bytes, bytes] | None:
+    """The epoch that a held message or commit copy names, and its sender or committer."""
+    kind = peek_type(payload)
+    if kind == MESSAGE.type:
+        header = ParsedMessage.parse(payload).header
+        return header.prefix, header.sender
+    if kind == COMMIT_COPY.type:
+        sealed = SealedCommit.parse(COMMIT_COPY.parse(payload)[0])
+        return sealed.prefix, sealed.committer
+    return None
+
+
+def ask(engine: Engine, tx: Transaction, faces: Faces, now: int) -> list[Event]:
+    """Ask where something is held for want of a commit, and it is time to (REQ-EPOCH-24)."""
+    events: list[Event] = []
+    missing = _missing(engine, tx)
+    for name, _ in list(tx.scan(_ASKED)):
+        if name[len(_ASKED) :] not in missing:
+            tx.delete(name)
+    for key, held in missing.items():
+        record = tx.get(_ASKED + key)
+        asked = _Asked() if record is None else _load(record)
+        after = asked
+        if asked.due(held.since, now):
+            room = engine.rooms[key]
+            named = [member for member in held.names if member in room.roster]
+            _send(engine, tx, room, named if named and not asked.times else None, now)
+            after = replace(asked, times=(*asked.times[-MAX_REPAIRS:], now))
+        if after.times and not after.told and now - after.times[0] >= HOUR:
+            after = replace(after, told=True)
+            events.append(FallenBehind(faces.conversation(key)))
+        if after != asked:
+            tx.put(_ASKED + key, encode([list(after.times), after.told]))
+    return events
+
+
+def _load(record: bytes) -> _Asked:
+    times, told = decode(record, limit=1_024)
+    return _Asked(tuple(times), told)
+
+
+def _send(
+    engine: Engine, tx: Transaction, room: Room, members: Iterable[bytes] | None, now: int
+) -> None:
+    """Send a request to these members, or to all others."""
+    prefix = room.transcript[:8]
+    request = RepairRequest.make(engine.owner, room.id, room.own_id, prefix, now)
+    others = [member.id for member in room.roster] if members is None else members
+    for member in others:
+        if member != room.own_id:
+            post_request(engine, tx, room, member, request.signed, now)
+
+
+def answer(engine: Engine, tx: Transaction, data: bytes, home: bytes | None, now: int) -> int:
+    """Answer a request that came to the mailbox of `home` (REQ-EPOCH-23); return with how much.
+
+    Raise `RemoteError`: as `RepairRequest.parse`, unknown-room, wrong-mode, own-message,
+    room-closed, those of `RepairRequest.check`, too-many-requests; `HeldError` as there.
+    """
+    request = RepairRequest.parse(data)
+    room = asked_room(engine, request.room, request.member, home)
+    member = request.check(room.id, room.roster, now)
+    name = _ANSWERED + room.id + member.id
+    record = tx.get(name)
+    times: list[int] = [] if record is None else decode(record, limit=1_024)
+    recent = [time for time in times if now - time < REPAIR_WINDOW]
+    if len(recent) >= MAX_REPAIRS:
+        raise RemoteError(Reason.TOO_MANY_REQUESTS, "this member has asked too often")
+    tx.put(name, encode([*recent, now]))
+    epoch = room.state.epochs.get(request.prefix)
+    copies = engine.kept_commits.copies_for(
+        tx, room.id, member.id, None if epoch is None else epoch.number
+    )
+    resend_copies(engine, tx, room, member, copies)
+    return len(copies)
+
+
+def expire(tx: Transaction, now: int) -> None:
+    """Forget requests that no longer count."""
+    for name, record in list(tx.scan(_ANSWERED)):
+        times = decode(record, limit=1_024)
+        if all(now - time >= REPAIR_WINDOW for time in times):
+            tx.delete(name)

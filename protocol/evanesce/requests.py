@@ -1,0 +1,60 @@
+"""Signed requests between members of a group: on their way, and where they are judged (spec 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .engine import Engine
+from .errors import Reason, RemoteError
+from .ledger import commit_key
+from .membership import Member
+from .outbox import REQUEST
+from .ports import Transaction
+from .room import Room
+
+__all__ = ["asked_room", "post_request", "resend_copies"]
+
+
+def post_request(
+    engine: Engine, tx: Transaction, room: Room, member: bytes, request: bytes, now: int
+) -> bool:
+    """Queue a signed request for a member, if it can be reached; return whether it can."""
+    contact = room.directory.get(member)
+    if contact is None or contact.mailbox is None:
+        return False
+    key = REQUEST + now.to_bytes(8, "big")
+    engine.outbox.post(tx, room.id, contact.mailbox, request, engine.random, key, member)
+    return True
+
+
+def resend_copies(
+    engine: Engine, tx: Transaction, room: Room, member: Member, copies: Mapping[int, bytes]
+) -> None:
+    """Queue copies of one's own commits once more, but those that have not left yet."""
+    waiting = {(item.report, item.member) for item in engine.outbox.waiting(tx)}
+    contact = room.directory.get(member.id)
+    if contact is None or contact.mailbox is None:
+        return  # they are held until it can be reached
+    for epoch, copy in copies.items():
+        key = commit_key(room.id, epoch)
+        if (key, member.id) not in waiting:
+            engine.outbox.post(
+                tx, room.id, contact.mailbox, copy, engine.random, key, member.id
+            )
+
+
+def asked_room(engine: Engine, room: bytes, member: bytes, home: bytes | None) -> Room:
+    """The group that a request is for, which came to the mailbox of room `home`, or None.
+
+    Raise `RemoteError`: unknown-room, wrong-mode, own-message, room-closed.
+    """
+    found = engine.rooms.get(room)
+    if found is None or home not in (None, room):
+        raise RemoteError(Reason.UNKNOWN_ROOM, "a request for no room of this mailbox")
+    if found.direct:
+        raise RemoteError(Reason.WRONG_MODE, "a direct room has no commits to ask for")
+    if member == found.own_id:
+        raise RemoteError(Reason.OWN_MESSAGE, "a request in this device's own name")
+    if found.closed:
+        raise RemoteError(Reason.ROOM_CLOSED, "this device is no longer in the room")
+    return found

@@ -1,0 +1,52 @@
+"""Older forms of a room's records, and how they become the present one.
+
+A device reads what any earlier version has written. Each step turns all records of a room from one
+format into the next; a room that was read so is written back whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import Reason, StorageError
+from .limits import MAX_INVITATION
+from .wire import decode, encode
+
+__all__ = ["FORMAT", "upgraded"]
+
+FORMAT = 2  # of the records that are written
+_LIMIT = 4 * MAX_INVITATION
+_ROSTER = 3  # its place in the record of an epoch
+
+Records = Mapping[bytes, bytes]
+
+
+def upgraded(records: Records) -> tuple[Records, bool]:
+    """A room's records in the present format, and whether they were in an older one.
+
+    Raise `StorageError` (bad-store) for a format of a later version, or of none.
+    """
+    version = decode(records[b"state"], limit=_LIMIT)[0]
+    if type(version) is not int or not 1 <= version <= FORMAT:
+        raise StorageError(Reason.BAD_STORE, f"room records of format {version}")
+    for step in _STEPS[version - 1 :]:
+        records = step(records)
+    return records, version < FORMAT
+
+
+def _with_resynced(records: Records) -> Records:
+    """Format 2: a roster says when each member was last let in anew; before, nobody had been."""
+    made = {}
+    for name, data in records.items():
+        value: list[Any] = decode(data, limit=_LIMIT)
+        if name == b"state":
+            value[0] = 2
+        elif name.startswith(b"epoch/"):
+            *head, members = decode(value[_ROSTER], limit=_LIMIT)
+            value[_ROSTER] = encode([*head, [[*member, None] for member in members]])
+        made[name] = encode(value)
+    return made
+
+
+_STEPS: tuple[Callable[[Records], Records], ...] = (_with_resynced,)  # from format 1 on
