@@ -35,8 +35,10 @@ from spec.cases import (
     limits,
     membership,
     message,
+    parse_requests,
     refusing,
     requests,
+    resyncing,
     rights,
     room,
     session,
@@ -57,7 +59,9 @@ FILES: dict[str, Callable[[], Iterator[Json]]] = {
     "kdf.json": kdf.kdf_cases,
     "hash.json": kdf.hash_cases,
     "aead.json": kdf.aead_cases,
-    "decode.json": after(decode.decode_cases, limits.limit_cases),
+    "decode.json": after(
+        decode.decode_cases, limits.limit_cases, parse_requests.request_form_cases
+    ),
     "dh.json": keys.dh_cases,
     "ed25519.json": keys.ed25519_cases,
     "identity.json": identity.identity_cases,
@@ -74,6 +78,7 @@ FILES: dict[str, Callable[[], Iterator[Json]]] = {
     "room.json": after(
         room.room_cases, founding.founding_cases, committing.committing_cases,
         refusing.refused_commits, refusing.insider_cases, turns.turn_cases,
+        resyncing.resync_commit_cases,
     ),
     "session.json": session.session_cases,
 }

@@ -2089,7 +2089,9 @@ def close_earlier(
     fail_if(named == epoch.prefix, "bad-count")  # 1
     if named in room.epochs:
         fail_if(room.epochs[named].epoch.number >= epoch.number, "bad-count")
-        fail_if(stay(room.epochs[named].epoch, sender) != stay(epoch, sender), "bad-count")
+        stood = room.epochs[named].epoch.roster.has(sender)
+        anew = stay(room.epochs[named].epoch, sender) != stay(epoch, sender)
+        fail_if(stood and anew, "bad-count")
     for prefix, kept in reversed(room.epochs.items()):  # 2
         if kept.epoch.number >= epoch.number or stay(kept.epoch, sender) != stay(epoch, sender):
             continue
@@ -2218,5 +2220,6 @@ def look(room: Room, now: int) -> Room:
 def export_from(room: Room, label: bytes, size: int) -> bytes:
     """A secret for the application, of the current epoch (REQ-EPOCH-17)."""
     exporter = room.now_in.epoch.keys.exporter
-    fail_if(exporter == ERASED, "room-closed")  # local
-    return export(exporter, label, size)
+    fail_if(not 1 <= size <= 64, "bad-input")  # 1, local
+    fail_if(exporter == ERASED, "room-closed")  # 2, local
+    return export(exporter, label, size)  # 3

@@ -36,7 +36,8 @@ def burn(engine: Engine, tx: Transaction, room: Room, messages: Sequence[bytes],
     burned = set(content.messages)
     reports = {key: _own(engine, tx, room, key) for key in content.messages}
     perhaps = engine.outbox.perhaps_taken(tx, burned)
-    if perhaps or any(_has_left(report) for report in reports.values()):
+    left = bool(perhaps) or any(_has_left(report) for report in reports.values())
+    if left and not room.closed:  # nobody would hear one that has been removed
         actions.prepare(engine, tx, room, now)
         engine.say(tx, room, content, now)
     for message in content.messages:

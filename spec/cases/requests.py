@@ -291,6 +291,23 @@ def resync_cases() -> Iterator[Json]:
                   [resync("bob", bob.id, room=bytes(32))], "not-entitled", spec="MEM-05 MEM-07",
                   parent="resync-of-member",
                   mutation="committed by the member itself, of another room")  # fmt: skip
+    old = package_of("bob", "old", NOW - 1)
+    for name, suite, package, reason, mutation in (
+        ("suite-before-expiry", 2, old, "unknown-suite", "a room of suite 2, an expired package"),
+        ("expiry-before-member", 1, old, "expired", "an expired package of a member"),
+    ):
+        yield applied(f"add-{name}", "two faults: the order within an add", roster, ann,
+                      [[ref.ADD, package, MEMBER]], reason, parent="last-seniority", suite=suite,
+                      mutation=mutation)  # fmt: skip
+    same_sign_key = ref.IdentityKeys(keys_of("bob").seed, keys_of("eve").dh_private)
+    random = Stream("membership-same-sign-key")
+    contact = ref.MailboxKeys(random(32), random(32), random(16)).public
+    half: ref.KeyPackageKeys = ref.unnoted(
+        ref.make_key_package, same_sign_key, list(contact), EXPIRY, False, random
+    )
+    yield applied("add-half-an-identity", "an identity with the signature key of a member, and"
+                  " another DH key, is another identity", roster, ann,
+                  [[ref.ADD, half.package.signed, MEMBER]])  # fmt: skip
     full = ref.Roster(2**32 - 1, roster.members)
     fay = package_of("fay")
     yield applied("last-seniority", "the last seniority that there is is given",

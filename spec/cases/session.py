@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from spec.cases import (
     session_attack,
     session_direct,
+    session_edge,
+    session_former,
     session_gap,
     session_group,
     session_member,
+    session_resync,
+    session_return,
     session_turn,
 )
 from spec.cases.common import Json
@@ -15,5 +19,6 @@ from spec.cases.common import Json
 
 def session_cases() -> Iterator[Json]:
     for module in (session_group, session_gap, session_member, session_attack, session_direct,
-                   session_turn):  # fmt: skip
+                   session_turn, session_resync, session_edge, session_return,
+                   session_former):  # fmt: skip
         yield from module.cases()

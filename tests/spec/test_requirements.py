@@ -42,10 +42,11 @@ def definitions() -> Iterator[tuple[str, str, str]]:
 
 
 def rows(text: str, heading: str) -> list[list[str]]:
-    """The cells of the first table under a heading, without its head."""
+    """The cells of all tables under a heading, without their heads."""
     section = text.split(f"\n## {heading}", 1)[1].split("\n## ", 1)[0]
-    table = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+    tables = [part.splitlines() for part in section.split("\n\n") if part.startswith("|")]
+    lines = [line for table in tables for line in table[2:]]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def number(written: str) -> int:
@@ -171,14 +172,21 @@ def test_the_labels_are_those_of_the_code(heading: str, kind: str) -> None:
 
 def test_the_types_are_those_of_the_code() -> None:
     cells = [row[n : n + 2] for row in rows(CONSTANTS, "2.4") for n in (0, 2)]
-    listed = {name: int(kind) for kind, name in cells if kind}
+    written = [(name, int(kind)) for kind, name in cells if kind]
+    listed = dict(written)
+    assert len(listed) == len(written)
     assert listed == {form.name: form.type for form in FORMS.values()}
     assert len(set(listed.values())) == len(listed)
 
 
+# Two objects that have the same table: "**Text**, type 32, and **data**, type 33, …".
+TWO = re.compile(r"\*\*([A-Z][a-z]+)\*\*, type (\d+), and \*\*([a-z]+)\*\*, type (\d+)")
+
+
 def test_chapter_5_gives_every_object_its_type_and_limit() -> None:
     text = CHAPTERS["05-formats.md"].replace("\n", " ")
-    text = re.sub(r"(32), and (\*\*data.*?, (at most [\d,]+ bytes)) each", r"\1, \3. \2", text)
+    each = re.compile(TWO.pattern + r", (at most [\d,]+ bytes) each")
+    text = each.sub(r"**\1**, type \2, \5. **\3**, type \4, \5", text)
     found = re.findall(r"\*\*([A-Za-z ]+)\*\*, type (\d+), at most ([\d,]+) bytes", text)
     listed = {name.lower(): (int(kind), number(limit)) for name, kind, limit in found}
     assert listed == {form.name: (form.type, form.limit) for form in FORMS.values()}
@@ -186,7 +194,8 @@ def test_chapter_5_gives_every_object_its_type_and_limit() -> None:
 
 def test_chapter_5_gives_every_object_as_many_fields_as_the_code() -> None:
     text = CHAPTERS["05-formats.md"]
-    text = text.replace("**Text**, type 32, and **data**", "**Text**, type 32; data")
+    pairs = {first.lower(): second for first, _, second, _ in TWO.findall(text)}
+    text = TWO.sub(r"**\1**, type \2; \3", text)
     counts: dict[str, int] = {}
     for part in re.split(r"\n(?=\*\*[A-Z][a-z ]+\*\*, type )", text)[1:]:
         name = part[2 : part.index("**", 2)].lower()
@@ -195,7 +204,10 @@ def test_chapter_5_gives_every_object_as_many_fields_as_the_code() -> None:
         at = head.index("field")
         cells = [line.strip("|").split("|")[at].strip() for line in lines[2:]]
         counts[name] = sum(1 for cell in cells if cell)
-    assert counts == {form.name: len(form.fields) for form in FORMS.values() if form.name != "data"}
+        if name in pairs:
+            counts[pairs[name]] = counts[name]
+    assert pairs == {"text": "data", "viewed": "burn"}
+    assert counts == {form.name: len(form.fields) for form in FORMS.values()}
 
 
 def test_other_numbers_are_those_of_the_code() -> None:
@@ -220,6 +232,7 @@ def test_other_numbers_are_those_of_the_code() -> None:
         formats.REMOVE: "remove",
         formats.SET_ROLE: "set role",
         formats.SET_POLICY: "set policy",
+        formats.RESYNC: "resync",
     }
     assert named["kind of proof"][LEAVE_PROOF] == "leave request"
 
@@ -275,6 +288,10 @@ EXPECTED: dict[str, tuple[int, ...]] = {
     "30": (limits.RETENTION,),
     "31": (limits.MAILBOX_DRAIN_MIN, limits.MAILBOX_DRAIN_MAX),
     "32": (limits.LAST_RESORT_WEAK,),
+    "33": (limits.MAX_TOMBSTONES, limits.TOMBSTONE_LIFETIME),
+    "34": (limits.MAX_NAMED,),
+    "35": (limits.MAX_REPAIRS, limits.REPAIR_WINDOW),
+    "36": (limits.REQUEST_LIFETIME,),
 }
 
 

@@ -11,6 +11,8 @@ from . import (  # noqa: F401  imported to register their flaws
     members,
     messages,
     packages,
+    readmissions,
+    repairs,
     requests,
     restarts,
     resyncs,

@@ -1,4 +1,4 @@
-"""Mistakes around requests: granting them, joining by them, repair, receipts and burning."""
+"""Mistakes in commits that let members in anew, and in coming back by one (10.6, 10.8, 7.6)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from evanesce import arrivals, content, founding, group, operations, repair, resync, speech
-from evanesce.errors import HeldError, Reason, RemoteError
-from evanesce.formats import BURN, MESSAGE_ID, VIEWED
-from evanesce.limits import MAX_CLOCK_LEAD, MAX_CONTENT, REQUEST_LIFETIME
+from evanesce import founding, group, invitation, operations, resync, speech
+from evanesce.errors import Reason, RemoteError
 from evanesce.operations import Outcome
-from evanesce.repair import RepairRequest
 from evanesce.resync import ResyncRequest
-from evanesce.wire import Form, array, decode, kind_of
+from evanesce.state import RoomState
 
 from .flaw import Patch, flaw
 
@@ -28,7 +25,12 @@ class _FirstTimeNobody(tuple[ResyncRequest, ...]):
         return iter(()) if first else super().__iter__()
 
 
-@flaw("resynced-member-gets-a-slot")
+@flaw(
+    "resynced-member-gets-a-slot",
+    "room-make-resync",
+    "room-make-resync-both",
+    "room-make-resync-add",
+)
 def _(patch: Patch) -> None:
     """Seals a copy and a slot for whom it lets in anew: the keys of before open the new epoch."""
     strict = operations.apply_operations
@@ -40,7 +42,12 @@ def _(patch: Patch) -> None:
     patch.here(group, "apply_operations", apply_operations)
 
 
-@flaw("resynced-member-gets-no-invitation")
+@flaw(
+    "resynced-member-gets-no-invitation",
+    "room-make-resync",
+    "room-make-resync-twice",
+    "session-signed-resync-ann",
+)
 def _(patch: Patch) -> None:
     """Counts the resynced member in, and does not invite it."""
     strict = group.make_commit
@@ -54,7 +61,7 @@ def _(patch: Patch) -> None:
     patch.everywhere(strict, make_commit)
 
 
-@flaw("new-members-invited-first")
+@flaw("new-members-invited-first", "room-make-resync-add", "session-signed-resync-add-ann")
 def _(patch: Patch) -> None:
     """Seals the invitations of new members before those of resynced ones."""
     strict = group.make_commit
@@ -68,7 +75,73 @@ def _(patch: Patch) -> None:
     patch.everywhere(strict, make_commit)
 
 
-@flaw("follows-its-own-resync")
+@flaw("invites-whom-it-resyncs-and-removes", "room-make-resync-then-remove")
+def _(patch: Patch) -> None:
+    """Invites everyone that a commit resyncs, the removed ones too: they get the epoch secret."""
+    strict = operations.apply_operations
+
+    def apply_operations(*given: Any) -> Outcome:
+        outcome, steps = strict(*given), given[7]
+        named = {op.request.member: op.request for op in steps if isinstance(op, operations.Resync)}
+        return replace(outcome, resynced=tuple(named.values()))
+
+    patch.here(group, "apply_operations", apply_operations)
+
+
+@flaw("first-of-two-requests-counts", "room-make-resync-twice")
+def _(patch: Patch) -> None:
+    """Of two requests of one member, invites by the package of the first."""
+    strict = operations.apply_operations
+
+    def apply_operations(*given: Any) -> Outcome:
+        outcome, steps = strict(*given), given[7]
+        named: dict[bytes, ResyncRequest] = {}
+        for op in steps:
+            if isinstance(op, operations.Resync):
+                named.setdefault(op.request.member, op.request)
+        kept = {request.member for request in outcome.resynced}
+        return replace(outcome, resynced=tuple(r for who, r in named.items() if who in kept))
+
+    patch.here(group, "apply_operations", apply_operations)
+
+
+@flaw("embeds-the-leave-of-whom-it-resyncs", "room-make-resync-of-leaver")
+def _(patch: Patch) -> None:
+    """Embeds the leave request of a member that it lets in anew: its own commit fails."""
+    strict = vars(group)["_pending_proofs"]
+
+    def pending(state: Any, steps: Any) -> Any:
+        return strict(state, [op for op in steps if not isinstance(op, operations.Resync)])
+
+    patch.here(group, "_pending_proofs", pending)
+
+
+@flaw(
+    "resynced-by-the-last-prekey",
+    "room-make-resync",
+    "room-make-resync-of-owner",
+    "session-signed-resync-ann",
+)
+def _(patch: Patch) -> None:
+    """Takes the last prekey of a package that nobody else has, instead of the first."""
+    strict, honest = group.make_commit, invitation.seal_invitation
+
+    def make_commit(state: Any, owner: Any, steps: Any, *given: Any) -> Any:
+        anew = [op.request.package for op in steps if isinstance(op, operations.Resync)]
+
+        def seal(owner: Any, package: Any, prekey: Any, *rest: Any) -> bytes:
+            return honest(owner, package, 3 if package in anew else prekey, *rest)
+
+        patch.here(group, "seal_invitation", seal)
+        try:
+            return strict(state, owner, steps, *given)
+        finally:
+            patch.here(group, "seal_invitation", honest)
+
+    patch.everywhere(strict, make_commit)
+
+
+@flaw("follows-its-own-resync", "room-apply-resynced-slot", "room-apply-resynced-no-slot")
 def _(patch: Patch) -> None:
     """Applies a commit that lets this very device in anew, with the keys that it has."""
     strict = vars(group)["_check_commit"]
@@ -80,7 +153,7 @@ def _(patch: Patch) -> None:
     patch.here(group, "_check_commit", check)
 
 
-@flaw("own-resync-before-removal")
+@flaw("own-resync-before-removal", "room-apply-made-resync-then-remove-bob")
 def _(patch: Patch) -> None:
     """Looks for its own resync before it looks whether it is still there, and the clock agrees."""
     strict = vars(group)["_check_commit"]
@@ -94,7 +167,11 @@ def _(patch: Patch) -> None:
     patch.here(group, "_check_commit", check)
 
 
-@flaw("joiner-does-not-verify-the-request")
+@flaw(
+    "joiner-does-not-verify-the-request",
+    "room-join-resync-by-another",
+    "room-join-resync-signature-changed",
+)
 def _(patch: Patch) -> None:
     """Takes the place that a commit gives to its package, whoever has signed for it."""
     strict = vars(founding)["_let_in_anew"]
@@ -111,7 +188,11 @@ def _(patch: Patch) -> None:
     patch.here(founding, "_let_in_anew", let_in_anew)
 
 
-@flaw("joiner-takes-a-request-of-any-room")
+@flaw(
+    "joiner-takes-a-request-of-any-room",
+    "room-join-resync-other-room",
+    "room-join-resync-room-before-signature",
+)
 def _(patch: Patch) -> None:
     """Joins by a request that it has made for another room."""
     strict = vars(founding)["_let_in_anew"]
@@ -122,7 +203,7 @@ def _(patch: Patch) -> None:
     patch.here(founding, "_let_in_anew", let_in_anew)
 
 
-@flaw("joiner-does-not-ask-for-expiry")
+@flaw("joiner-does-not-ask-for-expiry", "room-join-resync-past-expiry")
 def _(patch: Patch) -> None:
     """Is let in anew by a package that had expired."""
     strict = vars(founding)["_let_in_anew"]
@@ -133,13 +214,23 @@ def _(patch: Patch) -> None:
     patch.here(founding, "_let_in_anew", let_in_anew)
 
 
-@flaw("joiner-knows-adds-only")
+@flaw(
+    "joiner-knows-adds-only",
+    "room-join-made-resync-bob",
+    "room-join-made-resync-of-owner-ann",
+    "room-join-made-resync-twice-cid",
+)
 def _(patch: Patch) -> None:
     """Looks for its package among the adds: whoever is let in anew stays outside."""
     patch.here(founding, "_let_in_anew", lambda *_: b"")
 
 
-@flaw("packages-in-requests-not-read")
+@flaw(
+    "packages-in-requests-not-read",
+    "membership-resync-check-package-signature",
+    "membership-resync-check-package-leaf-small",
+    "membership-resync-check-package-before-room",
+)
 def _(patch: Patch) -> None:
     """Takes the package in a request for as good as the request: its keys and signature pass."""
     package = vars(resync)["KeyPackage"]
@@ -152,98 +243,34 @@ def _(patch: Patch) -> None:
     patch.here(resync, "KeyPackage", Unread)
 
 
-@flaw("former-self-settled")
+@flaw(
+    "former-self-settled",
+    "session-signed-resync-bob",
+    "session-signed-resync-bob-restarts",
+    "session-signed-resync-last-spoken-bob",
+)
 def _(patch: Patch) -> None:
     """Closes a member's chains of before a resync by what it says afterwards: it knows of none."""
     patch.here(speech, "_same_stay", lambda *_: True)
 
 
-@flaw("repair-request-not-verified")
+@flaw(
+    "former-self-erased",
+    "session-signed-resync-ann",
+    "session-signed-resync-bob",
+    "session-signed-resync-bob-restarts",
+)
 def _(patch: Patch) -> None:
-    """Sends commits again to whoever asks in a member's name."""
-    patch.here(repair, "verify", lambda *_: None)
+    """Erases a member's chains when it is let in anew: what was on its way is lost."""
+    strict = RoomState.enter
 
+    def enter(state: RoomState, opened: Any, *given: Any) -> None:
+        before = state.epochs[state.current].roster if state.epochs else opened.roster
+        strict(state, opened, *given)
+        for member in opened.roster:
+            if member.id in before and before[member.id].resynced != member.resynced:
+                for old in state.epochs.values():
+                    if old is not opened:
+                        old.chains.pop(member.id, None)
 
-@flaw("repair-request-of-any-age")
-def _(patch: Patch) -> None:
-    """Answers a repair request of weeks ago."""
-    patch.here(repair, "REQUEST_LIFETIME", 2**41)
-
-
-@flaw("repair-request-of-any-time-ahead")
-def _(patch: Patch) -> None:
-    """Answers a repair request from the future: it can be used again until then."""
-    patch.here(repair, "MAX_CLOCK_LEAD", 2**41)
-
-
-@flaw("repair-request-of-any-room")
-def _(patch: Patch) -> None:
-    """Answers for this room a request that was made for another."""
-    strict = RepairRequest.check
-
-    def check(request: RepairRequest, room: bytes, *given: Any) -> Any:
-        return strict(replace(request, room=room), room, *given)
-
-    patch.here(RepairRequest, "check", check)
-
-
-@flaw("repair-time-before-signature")
-def _(patch: Patch) -> None:
-    """Looks at the time in a repair request before anybody has signed for it."""
-    strict = RepairRequest.check
-
-    def check(request: RepairRequest, room: bytes, roster: Any, now: int) -> Any:
-        if now > request.time + REQUEST_LIFETIME:
-            raise RemoteError(Reason.EXPIRED, "old")
-        if request.time > now + MAX_CLOCK_LEAD:
-            raise HeldError(Reason.EARLY_COMMIT, "ahead")
-        return strict(request, room, roster, now)
-
-    patch.here(RepairRequest, "check", check)
-
-
-@flaw("one-label-for-both-requests")
-def _(patch: Patch) -> None:
-    """Signs repair requests under the label of resync requests."""
-    patch.here(repair, "_LABEL", b"resync request")
-
-
-@flaw("requests-not-taken")
-def _(patch: Patch) -> None:
-    """Takes invitations, openings, messages and commits from its mailboxes, and no request."""
-
-    def refuse(arrival: Any, payload: bytes, home: Any) -> None:
-        raise RemoteError(Reason.WRONG_TYPE, "a signed object")
-
-    patch.here(arrivals, "_request", refuse)
-
-
-@flaw("receipts-unknown")
-def _(patch: Patch) -> None:
-    """Knows no content past leave: the member that sends a receipt or a burn is not heard."""
-    strict = content.parse_content
-
-    def parse_content(data: bytes) -> Any:
-        if kind_of(decode(data, limit=MAX_CONTENT)) in (VIEWED.type, BURN.type):
-            raise RemoteError(Reason.WRONG_TYPE, "unknown content")
-        return strict(data)
-
-    patch.everywhere(strict, parse_content)
-
-
-def _named(patch: Patch, messages: Any) -> None:
-    """Let viewed and burn hold another kind of list."""
-    for form in (VIEWED, BURN):
-        patch.everywhere(form, Form(form.name, form.type, form.limit, (messages,)))
-
-
-@flaw("257-receipts")
-def _(patch: Patch) -> None:
-    """Takes one message too many in a receipt or burn."""
-    _named(patch, array(MESSAGE_ID, 257, least=1))
-
-
-@flaw("receipt-of-nothing")
-def _(patch: Patch) -> None:
-    """Takes a receipt or burn that names no message."""
-    _named(patch, array(MESSAGE_ID, 256))
+    patch.here(RoomState, "enter", enter)

@@ -89,13 +89,13 @@ class _Device:
 
     def commit(self, step: Json) -> Json:
         """Commit; the directory of the step takes the place of what the room has learned itself."""
+        operations = [_operation(value) for value in untagged(step["operations"])]
         tape, state = Tape(un(step["random"])), self.room.state
         parent, learned = state.epoch.roster, state.directory
         state.directory = {
             un(row["member"]): Contact(row["name"], row["mailbox"] and mailbox_of(row["mailbox"]))
             for row in step["directory"]
         }
-        operations = [_operation(value) for value in untagged(step["operations"])]
         try:
             made = self.room.commit(
                 self.owner, operations, guests_of(step["guests"]), step["now"], tape

@@ -16,7 +16,8 @@ export function hex(bytes) {
  * @returns {Uint8Array}
  */
 export function unhex(text) {
-  if (typeof text !== 'string' || !/^([0-9a-f]{2})*$/.test(text)) throw new TypeError('not hexadecimal');
+  const good = typeof text === 'string' && text.length % 2 === 0 && !/[^0-9a-f]/.test(text);
+  if (!good) throw new TypeError('not hexadecimal');
   return new Uint8Array(Buffer.from(text, 'hex'));
 }
 

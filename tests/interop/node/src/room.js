@@ -202,9 +202,11 @@ export class Room {
       sending: json.sending && { key: unhex(json.sending.key), index: json.sending.index },
       lastSpoken: json.lastSpoken && [unhex(json.lastSpoken[0]), json.lastSpoken[1]],
       leaveRequests: new Map(json.leaveRequests.map(([name, signed]) => [name, unhex(signed)])),
-      copies: json.copies.map(([number, time, member, copy]) => ({ number, time, member: unhex(member), copy: unhex(copy) })),
+      copies: json.copies.map(([number, time, member, copy]) => (
+        { number, time, member: unhex(member), copy: unhex(copy) })),
       repairs: new Map(json.repairs),
-      resyncRequests: new Map(json.resyncRequests.map(([name, signed, time]) => [name, { signed: unhex(signed), time }])),
+      resyncRequests: new Map(json.resyncRequests.map(
+        ([name, signed, time]) => [name, { signed: unhex(signed), time }])),
       removed: json.removed,
       lastResort: json.lastResort,
       since: json.since,
