@@ -988,7 +988,8 @@ def seal_message(
     """Seal a content (REQ-MSG-03). `header`: its fields, with any salt; no seed: direct mode."""
     a = 32 if room_seed is None else 64
     size = ciphertext_size(len(build("header", *header)), a, len(content))
-    padded = note("padded", pad(content, size - 16))  # 1
+    fail_if(size > 81_920, "too-large")  # 1, local
+    padded = note("padded", pad(content, size - 16))
     salt = message_salt(message_key, fresh, padded)  # 2
     head = build("header", *header[:4], salt, *header[5:])
     note("header", head)
@@ -1101,6 +1102,7 @@ def make_entry(
     owner: IdentityKeys, room: bytes, member: bytes, leaf_key: bytes, room_key: bytes, version: int
 ) -> bytes:
     """A signed member entry (REQ-MEM-01)."""
+    fail_if(version >= 2**32, "bad-form")  # REQ-MEM-04
     dh_key = owner.public.dh_key
     body = build("member entry", room, member, dh_key, leaf_key, room_key, version)
     note("body", body)
@@ -1561,6 +1563,26 @@ def read_commit(data: bytes) -> list[Any]:
     return fields_of
 
 
+def let_in_as(
+    me: Identity, package: KeyPackage, room: bytes, parent: bytes, time: int,
+    operations: list[list[Any]],
+) -> bytes:  # fmt: skip
+    """The own member id, or nothing: step 8 of *check commit*."""
+    member = b""
+    for place, operation in enumerate(operations):
+        if operation[0] == ADD and operation[1] == package.signed:
+            fail_if(time > package.expiry, "expired")
+            member = member_id(room, parent, package.hash, place)
+        if operation[0] == RESYNC:
+            request = read_resync_request(operation[1])
+            if request.package.signed == package.signed:
+                fail_if(request.room != room, "bad-proof")
+                verify(me.sign_key, request.signature, b"resync request", request.body)
+                fail_if(time > package.expiry, "expired")
+                member = request.member
+    return member
+
+
 def join_room(
     own: IdentityKeys, keys: KeyPackageKeys, data: bytes, now: int
 ) -> tuple[Epoch, bytes]:
@@ -1598,18 +1620,7 @@ def join_room(
         before = read_credential(parent_credential, room, committer_id, inviter)  # 6
         version = kept_credential(committer.signed).version
         fail_if(version != before.version + 1, "bad-entry")  # 7
-        for place, operation in enumerate(operations):  # 8
-            if operation[0] == ADD and operation[1] == keys.package.signed:
-                fail_if(time > keys.package.expiry, "expired")
-                me = member_id(room, parent, keys.package.hash, place)
-            if operation[0] == RESYNC:
-                request = read_resync_request(operation[1])
-                if request.package.signed == keys.package.signed:
-                    fail_if(request.room != room, "bad-proof")
-                    verify(own.public.sign_key, request.signature, b"resync request",
-                           request.body)  # fmt: skip
-                    fail_if(time > keys.package.expiry, "expired")
-                    me = request.member
+        me = let_in_as(own.public, keys.package, room, parent, time, operations)  # 8
         number, signing_key = parent_number + 1, before.room_sign_key  # 9
     fail_if(time > now + MAX_CLOCK_LEAD, "early-commit")  # 7
     if policy[0] == DIRECT:  # 8

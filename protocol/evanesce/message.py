@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from .chain import message_keys, message_salt
 from .envelope import envelope_size, pad, room_for, unpad
-from .errors import Reason, RemoteError
+from .errors import LocalError, Reason, RemoteError
 from .formats import HEADER, MESSAGE
+from .limits import MAX_CIPHERTEXT
 from .membership import Mode
 from .primitives import SIGNATURE_BYTES, TAG_BYTES, H, decrypt, encrypt, equal, sign, verify
 
@@ -138,10 +139,13 @@ def seal_message(
     """Seal `content` (REQ-MSG-03).
 
     `fresh` is 16 random bytes. `room_sign_private` signs in signed rooms; without it the
-    authenticator is `com`, as in direct rooms. The given header's salt is replaced.
+    authenticator is `com`, as in direct rooms. The given header's salt is replaced. Raise
+    `LocalError` (too-large): the body would be over its limit.
     """
     authenticator_size = _COMMITMENT_BYTES if room_sign_private is None else SIGNATURE_BYTES
     size = _padded_size(len(header.encode()), authenticator_size, len(content))
+    if size + TAG_BYTES > MAX_CIPHERTEXT:
+        raise LocalError(Reason.TOO_LARGE, f"a content of {len(content)} bytes fits no message")
     padded = pad(content, size)
     salt = message_salt(message_key, fresh, padded)
     head = HEADER.build(*header[:4], salt, *header[5:])

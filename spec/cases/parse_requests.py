@@ -33,7 +33,7 @@ def forms(
 
 
 def repair_cases() -> Iterator[Json]:
-    request = [ONE, ONE, ONE[:8], 0]
+    request: list[Any] = [ONE, ONE, ONE[:8], 0]
     good = {"least": request, "last": [*request[:3], LAST]}
     yield from forms("repair request", good, [
         ("time-past", "last", [*request[:3], LAST + 1], "bad-form", "one second more"),

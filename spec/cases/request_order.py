@@ -7,7 +7,7 @@ in another order.
 from collections.abc import Iterator
 from typing import Any
 
-from spec.cases.common import EXPIRY, NOW, Json, case, changed_byte
+from spec.cases.common import EXPIRY, NOW, Json, case
 from spec.cases.membership import ADMIN, MEMBER, OWNER, ROOM, leave, roster_of
 from spec.cases.requests import HOURS_72, asks, keys_of, package_of
 
@@ -35,18 +35,12 @@ def resync_orders() -> Iterator[Json]:
     def admitted_by(package: bytes, **changes: Any) -> ref.Roster:
         return with_row(admission=ref.H(b"key package", package), **changes)
 
-    good = asks("bob", bob.id)
-    body, _ = ref.parse(good, "signed object")
-    room, member, time, package = ref.parse(body, "resync request")
-    broken = ref.build("resync request", room, member, time, changed_byte(package))
-    unsigned = ref.build("signed object", broken, bytes(64))
+    body, _ = ref.parse(asks("bob", bob.id), "signed object")
     later, ahead = NOW + 1_000, NOW + 301
     for name, data, reason, first, mutation, rows, suite in (
-        ("form-before-package", ref.build("signed object", body[:-1], bytes(64)), "truncated",
-         "the form of the request", "the last byte of the body, which is in the package, left out",
+        ("form-before-signature", ref.build("signed object", body[:-1], bytes(64)), "truncated",
+         "the form of the request", "the last byte of the body left out, and a signature of zeros",
          roster, 1),
-        ("package-before-signature", unsigned, "bad-signature", "the signature of the package",
-         "a bit of the signature of the package, and none of the request", roster, 1),
         ("package-before-member", asks("bob", NOBODY, package=leave("bob", bob)), "wrong-type",
          "the package", "a leave request as package, and the place of nobody", roster, 1),
         ("room-before-identity", asks("bob", bob.id, room=NOBODY, package=package_of("cid")),
@@ -106,12 +100,10 @@ def repair_orders() -> Iterator[Json]:
         return ref.build("signed object", body,
                          ref.sign(keys_of(by).seed, b"repair request", body))  # fmt: skip
 
-    good = signed(ROOM, bob.id, NOW)
-    body, signature = ref.parse(good, "signed object")
+    elsewhere, signature = ref.parse(signed(NOBODY, bob.id, NOW), "signed object")
     for name, data, reason, first, mutation in (
-        ("form-before-room", ref.build("signed object", signed(NOBODY, bob.id, NOW)[:-1],
-                                       signature), "truncated", "the form",
-         "a signed request of another room, cut off, in the place of the body"),
+        ("form-before-room", ref.build("signed object", elsewhere[:-1], signature), "truncated",
+         "the form", "another room, and the last byte of the body left out"),
         ("room-before-signature", signed(NOBODY, bob.id, NOW, "ann"), "unknown-room", "the room",
          "another room, and another's signature"),
         ("room-before-age", signed(NOBODY, bob.id, NOW - HOURS_72 - 1), "unknown-room",

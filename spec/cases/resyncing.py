@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from spec.cases.committing import BOB, CID, DAN, FAY, Place, Wish, begin, epoch_json
 from spec.cases.common import (
     EXPIRY,
     NOW,
@@ -14,8 +15,7 @@ from spec.cases.common import (
     package_keys_json,
     un,
 )
-from spec.cases.committing import BOB, BOX, CID, DAN, FAY, Place, Wish, begin, epoch_json
-
+from spec.cases.founding import BOX
 
 from spec import reference as ref
 
@@ -221,6 +221,10 @@ def refused_joining(three: Place) -> Iterator[Json]:
     due = asks(three, "bob", expiry=NOW)
     yield join("at-expiry", welcome("at-expiry", [due.operation], due), due,
                comment="the last second of the package")  # fmt: skip
+    added = [ref.ADD, good.keys.package.signed, ref.MEMBER]
+    comment = "an add of the same package before the resync: the last one holds"
+    yield join("add-first", welcome("add-first", [added, good.operation], good), good,
+               comment=comment)  # fmt: skip
     past = asks(three, "bob", expiry=NOW - 1)
     forged = asks(three, "bob", by=ann.owner)
     elsewhere = asks(three, "bob", room=bytes(32))
@@ -237,6 +241,8 @@ def refused_joining(three: Place) -> Iterator[Json]:
          "the request is for another room"),
         ("past-expiry", [past.operation], past, "expired",
          "the package expired a second before the commit"),
+        ("add-last", [good.operation, added], good, "unknown-member",
+         "an add of the same package after the resync: the last one holds"),
         ("no-operation", [], good, "unknown-member",
          "the roster holds the package, but no operation does"),
         ("anothers-place", [other_place.operation], other_place, "unknown-member",
@@ -249,4 +255,9 @@ def refused_joining(three: Place) -> Iterator[Json]:
         three, "bob", room=bytes(32), by=ann.owner).operation], elsewhere), elsewhere,
         "bad-proof", "another room, and signed by who invites",
         comment="two faults: the room, then the signature")  # fmt: skip
+    past_forged = asks(three, "bob", expiry=NOW - 1, by=ann.owner)
+    yield join("signature-before-expiry", welcome("signature-before-expiry", [
+        past_forged.operation], past_forged), past_forged, "bad-signature",
+        "signed by who invites, and by a package that expired a second before the commit",
+        comment="two faults: the signature, then the expiry")  # fmt: skip
 

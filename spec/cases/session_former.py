@@ -61,6 +61,8 @@ def put_back() -> Iterator[Json]:
     slot = ref.parse(made.copies["cid"], "commit copy")[1]
     for its in (None, slot):  # whether there is a slot is not looked at
         play.refuse("bob", ref.build("commit copy", made.sealed, its), "room-closed")
+    forged = play.forged_commit("ann", made, "cid", {9: bytes(32)})
+    play.refuse("bob", forged, "bad-state-hash")
     play.hear("bob", late)
     news = play.say("ann", "in the new epoch")
     play.refuse("bob", news, "unknown-epoch")
@@ -81,8 +83,8 @@ def put_back() -> Iterator[Json]:
     play.refuse("bob", following.copies["bob again"], "unknown-epoch")
     play.apply(following, "bob again")
     play.hear("bob again", play.say("cid", "so you are"))
-    comment = "A device that was let in anew elsewhere does not follow"
-    yield play.case("bob", "EPOCH-15 MSG-07 MEM-13", comment, last=False)
+    yield play.case("bob", "EPOCH-15 MSG-07 MEM-13",
+                    "A device that was let in anew elsewhere does not follow")  # fmt: skip
     yield play.case("cid", f"{CHANGE} EPOCH-20 MSG-07 MSG-08",
                     "The former self of a member is heard in the former epoch only")  # fmt: skip
 
@@ -91,6 +93,7 @@ def early() -> Iterator[Json]:
     """Whether the receiver is let in anew is asked after the clock."""
     play = Play("resync-early")
     play.begin("ann", "bob", "cid")
+    late = play.say("ann", "late")
     play.wait(301)
     made = play.resync("ann", "bob again", [asks(play, "bob again")])
     copy = ref.build("commit copy", made.sealed, None)
@@ -102,11 +105,12 @@ def early() -> Iterator[Json]:
               invitation=play.invitations["bob again"].hex())  # fmt: skip
     play.wait(1)
     play.refuse("bob", copy, "room-closed")
+    play.hear("bob", late)
     play.apply(made, "cid")
     play.join("bob again")
     play.hear("cid", play.say("bob again", "here"))
     play.hear("bob again", play.say("cid", "here"))
     spec = "EPOCH-15 INV-06 LIMIT-13 MEM-13"
-    yield play.case("bob", spec, "Held while the commit is early, then closed", last=False)
+    yield play.case("bob", spec, "Held while the commit is early, then closed")
     yield play.case("cid", spec, "A commit that lets another in anew is 301 s early")
     yield play.case("bob again", spec, "An invitation that is 301 s early is held")

@@ -10,7 +10,7 @@ from evanesce.errors import HeldError, Reason, RemoteError
 from evanesce.formats import BURN, MESSAGE_ID, VIEWED
 from evanesce.limits import MAX_CLOCK_LEAD, MAX_CONTENT, REQUEST_LIFETIME
 from evanesce.repair import RepairRequest
-from evanesce.wire import Form, array, decode, kind_of
+from evanesce.wire import Form, array, binary, decode, kind_of
 
 from .flaw import Patch, flaw
 
@@ -123,3 +123,14 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     """Takes a receipt or burn that names no message."""
     _named(patch, array(MESSAGE_ID, 256))
+
+
+@flaw(
+    "receipt-ids-of-any-length",
+    "evaporation-content-viewed-id-15",
+    "evaporation-content-viewed-id-17",
+    "evaporation-content-burn-id-17",
+)
+def _(patch: Patch) -> None:
+    """Takes for the id of a message whatever stands there: none will be of that name."""
+    _named(patch, array(binary(1, 32), 256, least=1))

@@ -187,7 +187,7 @@ def _(patch: Patch) -> None:
     _passing(patch, Reason.UNKNOWN_SUITE, lambda *_: True)
 
 
-@flaw("resync-by-own-clock")
+@flaw("resync-by-own-clock", "session-signed-resync-early-bob", "session-signed-resync-early-cid")
 def _(patch: Patch) -> None:
     """Judges a committed request by its own clock: members disagree on the roster."""
     strict, check = vars(group)["_check_commit"], ResyncRequest.check
