@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from .content import Evaporation
-from .errors import Reason, RemoteError
+from .errors import LocalError, Reason, RemoteError
 from .formats import KEY_PACKAGE, MEMBER_ENTRY, ROSTER
 from .identity import Identity, IdentityKeys, open_signed, seal_signed
 from .keypackage import KeyPackage
@@ -128,7 +128,9 @@ class Credential:
 def make_entry(
     owner: IdentityKeys, room: bytes, member: bytes, leaf_key: bytes, room_key: bytes, version: int
 ) -> Credential:
-    """Sign a member entry of one's own (REQ-MEM-01)."""
+    """Sign a member entry of one's own (REQ-MEM-01). Raise `LocalError` (bad-form): no version."""
+    if version > MAX_INDEX:
+        raise LocalError(Reason.BAD_FORM, "no version is left for an entry")
     body = MEMBER_ENTRY.build(
         room, member, owner.identity.dh_key, leaf_key, room_key, version
     )

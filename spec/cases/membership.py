@@ -114,6 +114,12 @@ def entry_cases() -> Iterator[Json]:
                        "owner": keys_json(ann), "room": ROOM.hex(), "member": member.hex(),
                        "leaf_key": leaf.hex(), "room_sign_key": room_key.hex(),
                        "version": version})  # fmt: skip
+    yield case("membership-entry-past", "MEM-01 MEM-04 LIMIT-21", "no version is left",
+               "make member entry", {
+                   "owner": keys_json(ann), "room": ROOM.hex(), "member": member.hex(),
+                   "leaf_key": leaf.hex(), "room_sign_key": room_key.hex(), "version": 2**32},
+               "bad-form", parent=f"membership-entry-{2**32 - 1}",
+               mutation="one version more")  # fmt: skip
     good = ref.make_entry(ann, ROOM, member, leaf, room_key, 7)
     body, signature = ref.parse(good, "signed object")
 
