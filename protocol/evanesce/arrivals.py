@@ -292,8 +292,10 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
         raise RemoteError(Reason.UNKNOWN_PACKAGE, "not an invitation to a package of this device")
     room, _ = Room.join(engine.owner, shelved.keys, data, now)
     old = engine.rooms.get(room.id)
+    anew = False
     if old is not None and not old.closed:
         if resyncing.is_answer(engine, invitation, old, room):
+            anew = True
             resyncing.start_anew(engine, tx, room.id)
         elif not engine.is_stale(room.id) or room.epoch <= old.epoch:
             # Perhaps it has been removed and added again, and has yet to learn of the first.
@@ -309,7 +311,7 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
     inviter = room.roster.of(invitation.inviter)
     assert inviter is not None  # joining has checked it
     conversation = arrival.faces.conversation(room.id)
-    arrival.events.append(RoomJoined(conversation, person(room, inviter)))
+    arrival.events.append(RoomJoined(conversation, person(room, inviter), anew))
     if room.direct:
         replaced = actions.settle_direct(engine, tx, invitation.inviter, room, now)
         if replaced is not None:

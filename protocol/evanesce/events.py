@@ -110,6 +110,7 @@ class RoomJoined:
 
     room: Conversation
     inviter: Person
+    anew: bool = False  # it has asked for a resync, which `inviter` has granted
 
 
 @dataclass(frozen=True, slots=True)

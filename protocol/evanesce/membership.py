@@ -264,11 +264,14 @@ class Roster:
         )  # fmt: skip
 
     @classmethod
-    def parse(cls, data: bytes, room: bytes, *, verified: bool = False) -> Roster:
+    def parse(
+        cls, data: bytes, room: bytes, *, verified: bool = False, before: Roster | None = None
+    ) -> Roster:
         """Read a roster and verify every credential in it (REQ-MEM-10).
 
         Raise `RemoteError`: the reasons of `Form.parse`; bad-form (order, repeated member, no
-        owner); those of `Credential.parse`. `verified` as there.
+        owner); those of `Credential.parse`. `verified` as there. Members that stand unchanged in
+        `before`, an earlier roster of this room that has been read, are taken from there.
         """
         next_seniority, values = ROSTER.parse(data)
         members: dict[bytes, Member] = {}
@@ -280,10 +283,19 @@ class Roster:
                 raise RemoteError(Reason.BAD_FORM, "roster out of order, or a member twice")
             if not verified:
                 identity.check()
-            credential = Credential.parse(signed, room, key, identity, verified=verified)
-            members[key] = Member(
-                key, Role(role), seniority, identity, admission, credential, resynced
-            )
+            known = None if before is None else before.members.get(key)
+            if (
+                known is None
+                or known.credential.signed != signed
+                or known.identity != identity
+                or (known.role, known.seniority, known.admission, known.resynced)
+                != (role, seniority, admission, resynced)
+            ):
+                credential = Credential.parse(signed, room, key, identity, verified=verified)
+                known = Member(
+                    key, Role(role), seniority, identity, admission, credential, resynced
+                )
+            members[key] = known
             identities.add(identity)
             last = seniority
         if not any(m.role == Role.OWNER for m in members.values()):

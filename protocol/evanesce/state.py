@@ -130,8 +130,8 @@ class Epoch:
         ])  # fmt: skip
 
     @classmethod
-    def load(cls, data: bytes, room: bytes) -> Epoch:
-        """Undo `dump`; the chains are added one by one."""
+    def load(cls, data: bytes, room: bytes, before: Roster | None = None) -> Epoch:
+        """Undo `dump`; the chains are added one by one. `before` as in `Roster.parse`."""
         (number, transcript, context, roster, policy, opener, time, leaf, room_sign, handshakes,
          inits, exporter, turn, peer_leaf, superseded, next_commit) = decode(
             data, limit=_RECORD_LIMIT)  # fmt: skip
@@ -140,7 +140,8 @@ class Epoch:
             return None if value is None else Secret(value)
 
         return cls(
-            number, transcript, context, Roster.parse(roster, room, verified=True),
+            number, transcript, context,
+            Roster.parse(roster, room, verified=True, before=before),
             Policy.from_value(policy), opener, time, secret(leaf), secret(room_sign), {},
             {member: Secret(key) for member, key in handshakes},
             {member: Secret(key) for member, key in inits},
@@ -349,7 +350,11 @@ class RoomState:
         value: list[Any] = decode(records[b"state"], limit=_RECORD_LIMIT)
         (_, room, number, own, current, sending, refreshed, sent, last, removed, weak_until,
          leaving, order) = value  # fmt: skip
-        epochs = {prefix: Epoch.load(records[b"epoch/" + prefix], room) for prefix in order}
+        epochs: dict[bytes, Epoch] = {}
+        before: Roster | None = None
+        for prefix in order:
+            epochs[prefix] = Epoch.load(records[b"epoch/" + prefix], room, before)
+            before = epochs[prefix].roster
         for name in sorted(records):
             if name.startswith(b"chain/"):
                 prefix, member = name[6:14], name[14:]

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Final
 
 from ..conversation import Conversation
@@ -27,7 +28,7 @@ from .kept import Lying, lying, one
 from .keyboard import pieces, typing_mode
 from .lineedit import LineEditor, Sign
 from .message_commands import say
-from .notices import Notice
+from .notices import Notice, standing
 from .problems import Refused, explain, undecided
 from .screen import Screen
 from .session import Session
@@ -60,7 +61,7 @@ class _Chat:
     async def begin_and_listen(self) -> None:
         """Show what lies here, and then what comes, until the device is closed."""
         for already in self._session.notices:
-            self._view.notice(already)
+            self._notice(already)
         await self._show_lying()
         self.begun.set()
         async for event in self._session.device.events():
@@ -84,9 +85,14 @@ class _Chat:
                     self._room = event.new  # both had begun one: go on in the one that serves
                 told = self._session.note(event)
                 if told is not None:
-                    self._view.notice(told)
+                    self._notice(told)
                 if self._session.doubts and self._doubting.done():
                     self._doubting = asyncio.ensure_future(self._settle())
+
+    def _notice(self, told: Notice) -> None:
+        if told.commands:  # the home is in use as long as the chat goes on
+            told = replace(told, text=f"{told.text} (leave this chat first: /quit)")
+        self._view.notice(told)
 
     def _belongs(self, room: Conversation) -> bool:
         """Whether a room is shown here: this one, or another 1:1 room with the same person."""
@@ -213,6 +219,11 @@ async def chat(session: Session, options: argparse.Namespace) -> Answer:
     if names:  # what comes can be read all the same
         said = undecided(names)
         session.notices.append(Notice("identity-changed", f"{said.what} ({said.hint})", room.id))
+    told = {already.kind for already in session.notices if already.kind == "rolled-back"}
+    session.notices += [
+        still for still in standing(session.rooms, room)
+        if still.kind not in told and still not in session.notices
+    ]  # fmt: skip
     stop = asyncio.Event()
     with _signals(stop):
         if options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,12 +12,14 @@ from ..errors import Reason
 from ..events import (
     DeliveryFailed,
     Event,
+    FallenBehind,
     MessagesMissing,
     MessageViewed,
     Person,
     RefreshDue,
     Rejected,
     RemovedFromRoom,
+    ResyncAsked,
     RolledBack,
     RoomChanged,
     RoomJoined,
@@ -26,7 +29,9 @@ from ..events import (
 from .duration import in_words
 from .roombook import RoomBook
 
-__all__ = ["Notice", "notice"]
+__all__ = ["Notice", "notice", "standing", "way_back", "way_in"]
+
+_FEW: Final = 4  # rooms that are named with the command for each
 
 _GRAVE: Final = {
     Reason.FORK: "two members have changed this room at once, and it may have split: found it anew",
@@ -36,16 +41,21 @@ _GRAVE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to tell. `room` is the id, where it is about one."""
+    """Something to tell. `room` is the id, where it is about one.
+
+    `commands` are those that the text names as what can be done about it.
+    """
 
     kind: str
     text: str
     room: bytes | None = None
+    commands: tuple[str, ...] = ()
 
     def data(self) -> dict[str, Any]:
         """The same as data."""
         room = None if self.room is None else self.room.hex()
-        return {"notice": self.kind, "room": room, "text": self.text}
+        return {"notice": self.kind, "room": room, "text": self.text,
+                "commands": list(self.commands)}  # fmt: skip
 
 
 def notice(book: RoomBook, event: Event) -> Notice | None:
@@ -55,13 +65,19 @@ def notice(book: RoomBook, event: Event) -> Notice | None:
         kind, room, text = told
         return Notice(kind, f"{book.label(room)}: {text}", room.id)
     match event:
+        case ResyncAsked(room, by):
+            return _asked(book, room, by)
+        case FallenBehind(room):
+            command = way_back(book, room)
+            return Notice("fallen-behind", f"{book.label(room)}: messages cannot be read here for "
+                          "want of a change that nobody has sent again for an hour. To ask the "
+                          f"others to let you in anew: {command}", room.id, (command,),
+                          )  # fmt: skip
         case Rejected(reason, detail, room_id):
             text = _GRAVE.get(reason) or f"something was refused ({reason}: {detail})"
             return Notice("rejected", text, room_id)
         case RolledBack(rooms):
-            labels = ", ".join(book.label(room) for room in rooms) or "no room"
-            return Notice("rolled-back", "an older copy of this home has been put back: what comes "
-                          f"can be read, and nothing sent any more, in {labels}")  # fmt: skip
+            return _rolled_back(book, rooms)
         case DeliveryFailed(reason, room_id, members=members):
             copies = "" if len(members) < 2 else f" to {len(members)} members"
             text = f"a message could not be delivered{copies} ({reason})"
@@ -72,8 +88,68 @@ def notice(book: RoomBook, event: Event) -> Notice | None:
             return None
 
 
+def standing(book: RoomBook, room: Conversation) -> list[Notice]:
+    """What was told of a room once and still holds."""
+    told = [_asked(book, room, person) for person in room.resync_requests]
+    if room.stale and not (room.closed or room.replaced):
+        told.append(_rolled_back(book, (room,)))
+    return told
+
+
+def way_back(book: RoomBook, room: Conversation) -> str:
+    """The command by which to speak again in a room that is stale or behind, if there is one."""
+    if room.closed or room.replaced:
+        return ""
+    if not room.direct:
+        return f"evanesce room resync {book.note(room).number}"
+    name = book.contact_name(room.peer)
+    return "" if name is None else f"evanesce room new {shlex.quote(name)}"
+
+
+def way_in(book: RoomBook, room: Conversation, person: Person) -> str:
+    """The command that lets a member in anew. What it calls itself is not put into a command."""
+    name = book.contact_name(person) or person.member[:4].hex()
+    return f"evanesce room readmit {book.note(room).number} {shlex.quote(name)}"
+
+
+def _asked(book: RoomBook, room: Conversation, by: Person) -> Notice:
+    command = way_in(book, room, by)
+    who = book.call(by)
+    sure = (
+        f"Make sure that it is {who}"
+        if book.contact_name(by) is not None
+        else "It is none of your contacts: make sure who it is, and add its card"
+    )
+    return Notice(
+        "resync-asked",
+        f"{book.label(room)}: {who} has lost its place here and asks to be let in anew. {sure}; "
+        f"then, one of you: {command}",
+        room.id, (command,),
+    )  # fmt: skip
+
+
+def _rolled_back(book: RoomBook, rooms: Iterable[Conversation]) -> Notice:
+    rooms = [room for room in rooms if not (room.closed or room.replaced)]
+    labels = ", ".join(book.label(room) for room in rooms) or "no room"
+    text = (
+        "an older copy of this home has been put back: what comes can be read, and nothing sent "
+        f"any more, in {labels}"
+    )
+    commands = tuple(filter(None, (way_back(book, room) for room in rooms)))
+    if 0 < len(commands) <= _FEW:
+        text += f". To speak there again: {'; '.join(commands)}"
+    elif commands:
+        text += (
+            ". To speak there again: evanesce room new NAME for a room of two, evanesce room "
+            "resync ROOM for a group"
+        )
+    return Notice("rolled-back", text, commands=commands)
+
+
 def _about_room(book: RoomBook, event: Event) -> tuple[str, Conversation, str] | None:
     match event:
+        case RoomJoined(room, inviter, anew=True):
+            return "room-joined", room, f"{book.call(inviter)} has let you in anew"
         case RoomJoined(room, inviter):
             weak = room.direct and room.opened_by_last_resort
             more = " (with a spare key: weaker for the first days)" if weak else ""
@@ -109,6 +185,8 @@ def _changes(book: RoomBook, change: RoomChanged) -> str:
         said.append(f"has added {names(change.added)}")
     if change.removed:
         said.append(f"has removed {names(change.removed)}")
+    if change.resynced:
+        said.append(f"has let {names(change.resynced)} in anew")
     said += [f"has made {book.call(p)} {p.role.name.lower()}" for p in change.roles]
     if change.policy is not None:
         evaporation = change.policy.evaporation

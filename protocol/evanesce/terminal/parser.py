@@ -23,6 +23,7 @@ from .people_commands import (
     remove_contact,
     verify,
 )
+from .resync_commands import ask_resync, readmit
 from .room_commands import (
     ROLES,
     add_member,
@@ -167,8 +168,10 @@ def _rooms(commands: Commands[argparse.ArgumentParser]) -> None:
     _evaporation(new)
     _online(rooms, "list", list_rooms, "list your rooms, with what is unread")
 
-    def with_room(name: str, command: Online, said: str) -> argparse.ArgumentParser:
-        parser = _online(rooms, name, command, said)
+    def with_room(
+        name: str, command: Online, said: str, more: str = ""
+    ) -> argparse.ArgumentParser:
+        parser = _online(rooms, name, command, said, more)
         parser.add_argument("room", metavar="ROOM", help="title, contact, number or start of id")
         return parser
 
@@ -182,6 +185,18 @@ def _rooms(commands: Commands[argparse.ArgumentParser]) -> None:
     role = with_room("role", change_role, "give a member of a group another role")
     role.add_argument("name", metavar="NAME")
     role.add_argument("role", choices=ROLES)
+    with_room("resync", ask_resync, "ask the others to let you into a group anew",
+              "For a home that was put back from an older copy, and where messages cannot be read "
+              "any more for want of a change. One of the others has to say yes: evanesce room "
+              "readmit. What was said until then stays unread. A room of two is begun anew "
+              "instead: evanesce room new NAME.")  # fmt: skip
+    anew = with_room("readmit", readmit, "let a member into a group anew that has asked for it",
+                     "It shows the number that you and this member compare, and asks. Whoever has "
+                     "stolen somebody's keys asks so, too: make sure who it is, over another "
+                     "channel. Only a contact is let in, and one of you is enough: two who do it "
+                     "at once split the room.")  # fmt: skip
+    anew.add_argument("name", metavar="NAME", help="as room members shows it")
+    anew.add_argument("--yes", action="store_true", help="do not ask: it is the one")
     receipts = with_room("receipts", switch_receipts,
                          "tell the others what you have viewed, and be told (off at first)",
                          )  # fmt: skip

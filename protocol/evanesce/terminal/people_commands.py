@@ -20,8 +20,8 @@ from .qr import HINT, qr_code
 from .session import Mail, Session
 from .text import safe_name
 
-__all__ = ["accept_contact", "add_contact", "card", "init", "list_contacts", "refuse_contact",
-           "remove_contact", "verify"]  # fmt: skip
+__all__ = ["accept_contact", "add_contact", "card", "init", "list_contacts", "number_lines",
+           "refuse_contact", "remove_contact", "verify"]  # fmt: skip
 
 _CARD_SIZE: Final = 64 * 1024  # characters of pasted text
 
@@ -136,6 +136,12 @@ async def remove_contact(session: Session, options: argparse.Namespace) -> Answe
                   {"removed": contact.name})  # fmt: skip
 
 
+def number_lines(digits: str) -> list[str]:
+    """A safety number, as it is read aloud."""
+    groups = digits.split(" ")
+    return ["    " + "  ".join(groups[n : n + 4]) for n in range(0, len(groups), 4)]
+
+
 async def verify(session: Session, options: argparse.Namespace) -> Answer:
     """Show the number that both sides compare, or note that it was the same."""
     contact = session.contacts.get(options.name)
@@ -146,12 +152,11 @@ async def verify(session: Session, options: argparse.Namespace) -> Answer:
     if options.confirm:
         contact = session.contacts.confirm(contact)
     data = {**_contact_data(session, contact), "digits": digits}
-    groups = digits.split(" ")
-    lines = ["    " + "  ".join(groups[n : n + 4]) for n in range(0, len(groups), 4)]
+    lines = number_lines(digits)
     if options.confirm:
         return Answer(f"{contact.name} is verified, by this number:\n" + "\n".join(lines), data)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    code = qr_code("".join(groups), colour=colour)
+    code = qr_code(digits.replace(" ", ""), colour=colour)
     whose = contact.name if not options.offered else f"the other card offered for {contact.name}"
     verb = "contacts accept" if options.offered else "verify"
     flag = "" if options.offered else " --confirm"

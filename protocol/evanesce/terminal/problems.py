@@ -67,7 +67,7 @@ _SAID: Final[dict[Reason, tuple[str, str]]] = {
     ),
     Reason.ROLLED_BACK: (
         "this home is an older copy that was put back: nothing can be sent in this room any more",
-        "with a contact: evanesce room new NAME; to a group others must add you again",
+        "with a contact: evanesce room new NAME; in a group: evanesce room resync ROOM",
     ),
     Reason.FORK: (
         "two members have changed this room at the same time",

@@ -12,12 +12,14 @@ from ..membership import Mode, Policy, Role
 from .answer import Answer
 from .duration import in_words
 from .kept import lying
+from .notices import way_back, way_in
 from .problems import Refused
 from .roombook import member_named
 from .session import Session
 
 __all__ = ["ROLES", "add_member", "change_role", "leave", "list_members", "list_rooms",
-           "new_room", "remove_member", "set_title", "state_size"]  # fmt: skip
+           "new_room", "person_data", "remove_member", "room_answer", "room_data", "set_title",
+           "state_size"]  # fmt: skip
 
 ROLES: Final = tuple(role.name.lower() for role in Role)
 
@@ -36,16 +38,20 @@ def room_data(session: Session, room: Conversation) -> dict[str, Any]:
     return {
         "number": note.number, "label": session.rooms.label(room), "id": room.id.hex(),
         "direct": room.direct, "members": len(room.members),
-        "open": room.open, "epoch": room.epoch, "receipts": room.receipts,
+        "open": room.open, "stale": room.stale, "epoch": room.epoch, "receipts": room.receipts,
+        "asking": [session.rooms.call(person) for person in room.resync_requests],
         "after_view": rule.after_view, "lifetime": rule.lifetime,
     }  # fmt: skip
 
 
-async def _answer(session: Session, room: Conversation, text: str) -> Answer:
+async def room_answer(
+    session: Session, room: Conversation, text: str, **more: Any
+) -> Answer:
+    """What was done in a room, once it has left this device or a moment has passed."""
     unsent = await session.sent(room)
     if unsent:
         text += f"\n({unsent} envelopes wait for the shared folder; they go out next time)"
-    return Answer(text, {"room": room_data(session, room), "unsent": unsent})
+    return Answer(text, {"room": room_data(session, room), "unsent": unsent, **more})
 
 
 async def new_room(session: Session, options: argparse.Namespace) -> Answer:
@@ -69,7 +75,7 @@ async def new_room(session: Session, options: argparse.Namespace) -> Answer:
     data = room_data(session, room)
     label = data["label"]
     said = _rule(data["after_view"], data["lifetime"])
-    return await _answer(
+    return await room_answer(
         session, room, f"Room {data['number']}: {label} ({said}). Begin: evanesce chat "
         f"{data['number'] if ' ' in label else label}",
     )  # fmt: skip
@@ -86,13 +92,19 @@ async def list_rooms(session: Session, options: argparse.Namespace) -> Answer:
         kind = "1:1" if room.direct else f"{data['members']} members"
         new = f", {data['unread']} unread" if data["unread"] else ""
         shut = "" if data["open"] else ", closed"
+        back = way_back(session.rooms, room) if room.stale else ""
+        if room.stale and not (room.closed or room.replaced):
+            shut = ", an older copy: can only be read"
         lines.append(f"{data['number']:>3}  {data['label']}  ({kind}{new}{shut})  "
                      f"{data['id'][:8]}")  # fmt: skip
+        lines += [f"     ! to speak there again: {back}"] if back else []
+        lines += [f"     ! {name} asks to be let in anew" for name in data["asking"]]
     text = "\n".join(lines) or "No rooms yet: evanesce room new NAME"
     return Answer(text, {"rooms": rooms})
 
 
-def _person_data(session: Session, person: Person) -> dict[str, Any]:
+def person_data(session: Session, person: Person) -> dict[str, Any]:
+    """A member as data."""
     return {
         "name": session.rooms.call(person), "calls_itself": person.name,
         "role": person.role.name.lower(), "member": person.member.hex(),
@@ -104,11 +116,16 @@ async def list_members(session: Session, options: argparse.Namespace) -> Answer:
     """List who is in a room."""
     await session.catch_up()
     room = session.rooms.get(options.room)
-    people = [_person_data(session, person) for person in room.members]
+    asking = {person.member: person for person in room.resync_requests}
+    people = [{**person_data(session, person), "asks_resync": person.member in asking}
+              for person in room.members]  # fmt: skip
     lines = []
     for person in people:
         mark = "  ✓ verified" if person["verified"] else ""
+        mark += "  ! asks to be let in anew" if person["asks_resync"] else ""
         lines.append(f"{person['name']}  {person['role']}{mark}  {person['member'][:8]}")
+    lines += [f"To let {session.rooms.call(each)} in anew: {way_in(session.rooms, room, each)}"
+              for each in asking.values()]  # fmt: skip
     return Answer("\n".join(lines), {"room": room_data(session, room), "members": people})
 
 
@@ -119,8 +136,8 @@ async def add_member(session: Session, options: argparse.Namespace) -> Answer:
     room = session.rooms.get(options.room)
     await room.add(contact.card, role=Role[options.role.upper()])
     label = session.rooms.label(room)
-    return await _answer(session, room, f"{contact.name} is in {label} now, and reads nothing "
-                                        "from before.")  # fmt: skip
+    return await room_answer(session, room, f"{contact.name} is in {label} now, and reads "
+                                            "nothing from before.")  # fmt: skip
 
 
 async def remove_member(session: Session, options: argparse.Namespace) -> Answer:
@@ -133,7 +150,8 @@ async def remove_member(session: Session, options: argparse.Namespace) -> Answer
     name = session.rooms.call(person)
     await room.remove(person)
     label = session.rooms.label(room)
-    return await _answer(session, room, f"{name} is out of {label}, and reads nothing from now on.")
+    said = f"{name} is out of {label}, and reads nothing from now on."
+    return await room_answer(session, room, said)
 
 
 async def leave(session: Session, options: argparse.Namespace) -> Answer:
@@ -142,8 +160,8 @@ async def leave(session: Session, options: argparse.Namespace) -> Answer:
     room = session.rooms.get(options.room)
     await room.leave()
     label = session.rooms.label(room)
-    return await _answer(session, room, f"The others in {label} were asked to let you out: you "
-                                        "are, once one of them is online.")  # fmt: skip
+    return await room_answer(session, room, f"The others in {label} were asked to let you out: "
+                                            "you are, once one of them is online.")  # fmt: skip
 
 
 async def change_role(session: Session, options: argparse.Namespace) -> Answer:
@@ -154,7 +172,7 @@ async def change_role(session: Session, options: argparse.Namespace) -> Answer:
     await room.set_role(person, Role[options.role.upper()])
     name = session.rooms.call(person)
     verb = "are" if session.rooms.is_me(person) else "is"
-    return await _answer(session, room, f"{name} {verb} {options.role} now.")
+    return await room_answer(session, room, f"{name} {verb} {options.role} now.")
 
 
 async def set_title(session: Session, options: argparse.Namespace) -> Answer:

@@ -116,6 +116,11 @@ class RoomBook:
         """How to name a member."""
         return "you" if self.is_me(person) else self._contacts.call(person)
 
+    def contact_name(self, person: Person) -> str | None:
+        """The name of the contact that a member is, if it is one."""
+        contact = self._contacts.of(person.identity)
+        return None if contact is None else contact.name
+
     # --- finding ---------------------------------------------------------------------------------
 
     def find(self, text: str) -> Conversation | None:
