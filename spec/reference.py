@@ -1085,6 +1085,7 @@ Policy = list[Any]  # [mode, members may add, after_view, lifetime] (9.4)
 def check_policy(policy: Policy) -> None:
     """REQ-MEM-12."""
     check_evaporation(policy[2], policy[3])
+    fail_if(policy[0] not in (DIRECT, SIGNED_MODE, DENIABLE), "bad-policy")
     fail_if(policy[0] == DENIABLE, "wrong-mode")
 
 
@@ -1724,8 +1725,9 @@ def make_commit(
             leaf_key = kept_credential(member.signed).leaf_key
             slot = seal_slot(r, ephemeral, commit, member.id, leaf_key)
         copies[member.id] = build("commit copy", sealed, slot)
+    rows = {member: row for member, row in directory.items() if member not in resynced}
     welcome = make_welcome(commit, keys.confirmation, signature, committer.signed, roster, policy,
-                           secret, directory)  # 12  # fmt: skip
+                           secret, rows)  # 12, REQ-INV-05  # fmt: skip
     invitations = [
         seal_invitation(own, each.package, 0, welcome, random) for each in resynced.values()
     ]

@@ -160,7 +160,8 @@ def make_commit(
     transcript = transcript_hash(parent.transcript, commit.data, keys.confirmation)
     welcome = make_welcome(
         commit.data, keys.confirmation, signed.signature, me.credential.signed, roster,
-        outcome.policy, secret, state.directory,
+        outcome.policy, secret,
+        {member: row for member, row in state.directory.items() if member not in anew},
     )  # fmt: skip
     with local_fault():
         invitations = {

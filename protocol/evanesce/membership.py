@@ -29,6 +29,9 @@ class Mode(IntEnum):
     DENIABLE = 2
 
 
+_MODES = frozenset(Mode)
+
+
 class Role(IntEnum):
     """What a member may do in a group (spec 09, table of rights)."""
 
@@ -56,7 +59,11 @@ class Policy:
     def from_value(cls, value: list[int]) -> Policy:
         """Read the wire form. Raise `RemoteError`: bad-policy; wrong-mode for deniable rooms."""
         mode, members_may_add, after_view, lifetime = value
-        policy = cls(Mode(mode), bool(members_may_add), Evaporation(after_view, lifetime))
+        evaporation = Evaporation(after_view, lifetime)
+        evaporation.check()
+        if mode not in _MODES:
+            raise RemoteError(Reason.BAD_POLICY, "not a mode")
+        policy = cls(Mode(mode), bool(members_may_add), evaporation)
         policy.check()
         return policy
 

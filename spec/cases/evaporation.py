@@ -62,6 +62,7 @@ def evaporation_cases() -> Iterator[Json]:
         ("deniable", None, 1, 2, "wrong-mode", "the mode is 2"),
         ("deniable-lifetime-0", None, 0, 2, "bad-policy", "the lifetime is 0, the mode is 2"),
         ("both-past", 259_201, 0, 1, "bad-policy", "after_view is 259,201, the lifetime is 0"),
+        ("mode-3", None, 1, 3, "bad-policy", "the mode is 3"),
     ):  # fmt: skip
         two = "two faults: the evaporation, then the mode" if "deniable-" in name else name
         yield case(f"evaporation-policy-{name}", "EVAP-01 MEM-12 LIMIT-27", two, "check policy",

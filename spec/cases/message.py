@@ -81,6 +81,18 @@ def message_cases() -> Iterator[Json]:
                            "message_key": key.hex(), "content": (b"\x5a" * size).hex(),
                            "fresh": fresh.hex(), "room_seed": its_seed},
                        features=mode)  # fmt: skip
+    h = len(ref.build("header", *header))
+    c = next(c for c in range(65_792, 81_920) if ref.ciphertext_size(h, 64, c) > 81_920)
+    for name, size, reason in (("largest", c - 1, None), ("past", c, "too-large")):
+        yield case(f"message-seal-signed-{name}", "MSG-03 LIMIT-04",
+                   "the largest content whose body is within its limit" if reason is None
+                   else "one byte more: the body would be padded past its limit",
+                   "seal message", {
+                       "header": tagged(header), "context": context.hex(),
+                       "message_key": key.hex(), "content": bytes(size).hex(),
+                       "fresh": fresh.hex(), "room_seed": seed.hex()}, reason,
+                   parent="message-seal-signed-largest" if reason else None,
+                   mutation="one byte more" if reason else None, features="signed")  # fmt: skip
     for h, a in ((103, 64), (103, 32), (255, 64), (256, 64), (117, 32), (450, 32)):
         for c in (0, 1, 100, 238, 239, 240, 241, 255, 256, 257, 268, 269, 270, 271, 272, 273, 780,
                   16_000, 16_200, 65_000, 65_400, 65_535, 65_536, 65_792):  # fmt: skip

@@ -12,6 +12,7 @@ from spec.cases.common import (
     case,
     changed_byte,
     keys_json,
+    mailbox_json,
     package_keys_json,
     un,
 )
@@ -69,6 +70,8 @@ def resync_commit_cases() -> Iterator[Json]:
     bob, cid = asks(three, "bob"), asks(three, "cid")
     alone = asks(two, "bob")
     later = asks(three, "bob", time=NOW + 1, expiry=EXPIRY - 1)
+    full = [{"member": person.id.hex(), "name": name, "mailbox": mailbox_json(BOX)}
+            for name, person in three.people.items()]  # fmt: skip
     everyone: list[tuple[str, str, Wish, list[Request], list[str]]] = [
         ("resync", "one of three is let in anew: no copy for it, an invitation instead",
          Wish(three, "ann", [bob.operation]), [bob], ["cid"]),
@@ -82,6 +85,8 @@ def resync_commit_cases() -> Iterator[Json]:
          Wish(three, "ann", [cid.operation, bob.operation]), [cid, bob], []),
         ("resync-add", "one is let in anew, and two are added: their invitations follow",
          Wish(three, "ann", [bob.operation], [DAN, FAY]), [bob], ["cid"]),
+        ("resync-directory", "the row of whom it lets in anew is left out of the welcome",
+         Wish(three, "ann", [bob.operation], [DAN], directory=full), [bob], ["cid"]),
         ("resync-remove", "one is let in anew and another removed",
          Wish(three, "ann", [three.removal("cid"), bob.operation]), [bob], ["cid"]),
         ("resync-role", "one is let in anew as an admin",

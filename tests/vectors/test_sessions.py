@@ -19,8 +19,8 @@ CASES: dict[str, Json] = {
     case["id"]: case
     for case in json.loads((VECTORS / "v1" / "session.json").read_bytes())["cases"]
 }
-CHANGING = {"sent", "committed", "leave", "announced", "removed"}
-OPENING = {"committed", "leave", "announced"}
+CHANGING = {"sent", "committed", "leave", "announced", "viewed", "burn", "removed"}
+OPENING = {"committed", "leave", "announced", "viewed", "burn"}
 
 
 def results_of(name: str) -> list[Json]:

@@ -19,7 +19,9 @@ MISSING = object()
 
 # What came of a step: those after which the state must be another than before (20.6), and those
 # after which it must be the same.
-CHANGING = frozenset({"sent", "committed", "announced", "leave", "removed"})
+CHANGING = frozenset(
+    {"sent", "committed", "announced", "leave", "viewed", "burn", "removed"}
+)
 UNCHANGING = frozenset({"restarted"})
 
 

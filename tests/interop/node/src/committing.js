@@ -119,7 +119,7 @@ export function makeOwnCommit(room, wish, random) {
   ];
   const invitations = inviteAll(invited, random, () => makeWelcome({
     commit, confirmation, signature, parentCredential: before.credential, roster: rosterBytes, policy, secret,
-  }, inOrder(directory, roster)), owner);
+  }, inOrder(directory, roster).filter(({ member }) => !anew.has(hex(member)))), owner);
   erase(ephemeral, r, secret);
 
   const transcript = transcriptHash(current.transcript, commit, confirmation);

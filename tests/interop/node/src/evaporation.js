@@ -22,6 +22,7 @@ function checkEvaporation(afterView, lifetime) {
  */
 export function checkPolicy([mode, , afterView, lifetime]) {
   checkEvaporation(afterView, lifetime);
+  failIf(![0, 1, 2].includes(mode), 'bad-policy');
   failIf(mode === DENIABLE, 'wrong-mode');
 }
 
