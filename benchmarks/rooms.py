@@ -256,7 +256,7 @@ def measure(settings: argparse.Namespace) -> dict[str, Any]:
                 runs.setdefault(name, []).append(taken)
         size, least = (each.path.stat().st_size for each in (made, alone))
     found = {name: figures_of(several) for name, several in runs.items()}
-    more = max(1, settings.rooms - 1)
+    more = settings.rooms - 1
     grown = found["send"]["peak"]["median"] - found["one room"]["peak"]["median"]
     return {
         "settings": vars(settings),
@@ -310,7 +310,7 @@ def table(told: Mapping[str, Any]) -> str:
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description="Start a device that is in many rooms.")
-    parser.add_argument("--rooms", type=_number(1), default=200)
+    parser.add_argument("--rooms", type=_number(2), default=200)
     parser.add_argument("--members", type=_number(2), default=20)
     parser.add_argument("--commits", type=_number(0), default=1, help="applied in each room")
     parser.add_argument("--messages", type=_number(0), default=3, help="that wait in each room")

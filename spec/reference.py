@@ -1718,10 +1718,10 @@ def make_commit(
                 resynced[request.member] = request
     copies = {}
     for member in parent.roster.members:  # 11
-        if member.id == me or member.id in resynced:
+        if member.id == me:
             continue
         slot = None
-        if roster.has(member.id):
+        if roster.has(member.id) and member.id not in resynced:
             leaf_key = kept_credential(member.signed).leaf_key
             slot = seal_slot(r, ephemeral, commit, member.id, leaf_key)
         copies[member.id] = build("commit copy", sealed, slot)

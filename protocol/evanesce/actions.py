@@ -208,7 +208,7 @@ def commit(
     engine.save_room(tx, room)
     engine.note_gone(tx, room.id, made.removed, now)
     for request in made.resynced:
-        resyncing.forget(engine, tx, room.id, request.member)
+        resyncing.forget(engine, tx, room, request.member, now)
     engine.kept_commits.keep(tx, room.id, room.epoch, made.copies, now)
     if made.removed:
         engine.rotate_mailbox(tx, room, now)
@@ -222,6 +222,18 @@ def leave(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
     if room.direct:
         raise LocalError(Reason.WRONG_MODE, "a direct room is not left; it falls silent")
     engine.say(tx, room, room.leave_request(engine.owner), now)
+
+
+def abandon(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
+    """Give up one's place in a group; raise `LocalError` (wrong-mode, room-closed)."""
+    if room.direct:
+        raise LocalError(Reason.WRONG_MODE, "a direct room is begun anew")
+    room.abandon(now)
+    engine.retire_mailbox(tx, room.id, now)
+    engine.forget_asked(tx, room.id)
+    engine.kept_commits.forget_room(tx, room.id)
+    engine.save_room(tx, room)
+    engine.erased = True
 
 
 def settle_direct(
@@ -254,14 +266,10 @@ def _opener(room: Room) -> bytes:
 
 def retire_stale(engine: Engine, tx: Transaction, serving: Room, now: int) -> None:
     """The peer has answered in a 1:1 room: stale ones that it takes the place of are retired."""
-    for key, room in engine.rooms.items():
-        meta = engine.meta[key]
-        if (
-            meta.stale
-            and meta.retired is None
-            and room.direct
-            and key != serving.id
-            and room.peer.identity == serving.peer.identity
-        ):
+    for key, meta in list(engine.meta.items()):
+        if not meta.stale or meta.retired is not None or key == serving.id:
+            continue
+        room = engine.rooms[key]
+        if room.direct and room.peer.identity == serving.peer.identity:
             engine.put_meta(tx, key, replace(meta, retired=now))
             engine.retire_mailbox(tx, key, now)

@@ -85,8 +85,8 @@ def arrive(
     """Process one delivery inside a transaction; return what to tell the application after it."""
     arrival = Arrival(engine, tx, faces, now)
     own = engine.mailboxes.get(delivery.address)
-    if own is None:
-        return []
+    if own is None or own.retired == resyncing.AT_ONCE:
+        return []  # what comes to a place that this device has left cannot be read any more
     try:
         payload = open_envelope(own.keys, delivery.envelope)
     except RemoteError as error:
@@ -241,17 +241,19 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
     by = before[change.committer.id]
     if change.removed_self:
         engine.retire_mailbox(tx, room.id, now)
+        engine.forget_asked(tx, room.id)
+        engine.kept_commits.forget_room(tx, room.id)
         arrival.events.append(RemovedFromRoom(conversation, by))
         return
     arrival.events.append(_changed(conversation, room, by, before, change))
     engine.note_gone(tx, room.id, change.removed, now)
     for member in change.resynced:
-        resyncing.forget(engine, tx, room.id, member.id)
+        resyncing.forget(engine, tx, room, member.id, now)
     engine.note_received(tx, room.id, change.committer.id, room.epoch - 1, now)
     if not engine.is_stale(room.id):  # else nothing is sealed here, and no new mailbox announced
         if change.removed:
             engine.rotate_mailbox(tx, room, now)
-        if room.first_refresh_due:
+        if room.first_refresh_due and not room.came_back:
             actions.commit(engine, tx, room, [], [], now)
         engine.announce(tx, room, now)
     arrival.moved_on.append(room.id)
@@ -292,19 +294,16 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
         raise RemoteError(Reason.UNKNOWN_PACKAGE, "not an invitation to a package of this device")
     room, _ = Room.join(engine.owner, shelved.keys, data, now)
     old = engine.rooms.get(room.id)
-    anew = False
-    if old is not None and not old.closed:
-        if resyncing.is_answer(engine, invitation, old, room):
-            anew = True
-            resyncing.start_anew(engine, tx, room.id)
-        elif not engine.is_stale(room.id) or room.epoch <= old.epoch:
-            # Perhaps it has been removed and added again, and has yet to learn of the first.
-            raise HeldError(Reason.ALREADY_MEMBER, "this device is in that room")
-        else:
-            engine.retire_mailbox(tx, room.id, now)  # a stale room may never learn of the first
+    anew = resyncing.is_answer(engine, invitation, old, room)
+    if anew:
+        resyncing.start_anew(engine, tx, room.id)
+    elif old is not None and not old.closed:
+        # Perhaps it has been removed and added again, and has yet to learn of the first.
+        raise HeldError(Reason.ALREADY_MEMBER, "this device is in that room")
     tx.put(seen, encode([room.id, now + PACKAGE_LIFETIME + SIGNED_PREKEY_GRACE]))
-    keys = shelved.keys.without(invitation.prekey_index)
-    engine.put_package(tx, replace(shelved, keys=keys))
+    if not anew:  # else the package has gone along with the request
+        keys = shelved.keys.without(invitation.prekey_index)
+        engine.put_package(tx, replace(shelved, keys=keys))
     own = OwnMailbox(MailboxKeys.generate(engine.random), room.id)
     engine.put_mailbox(tx, own)
     engine.add_room(tx, room, RoomMeta(own.keys.mailbox.address, announced=False))
@@ -319,7 +318,7 @@ def _invitation(arrival: Arrival, data: bytes) -> Room | None:
             arrival.events.append(RoomReplaced(old_room, new_room))
         arrival.moved_on.append(room.id)
         return room  # a 1:1 room is answered by a person, not by a device
-    if room.first_refresh_due:
+    if room.first_refresh_due and not room.came_back:  # that waits for what is on its way
         actions.commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
     arrival.moved_on.append(room.id)

@@ -64,8 +64,11 @@ class Host(Protocol):
     async def set_receipts(self, room: bytes, *, on: bool) -> None:
         """Turn them on or off."""
 
-    async def ask_resync(self, room: bytes) -> int:
+    async def ask_resync(self, room: bytes, members: Sequence[bytes]) -> int:
         """Ask to be let in anew; return how many are asked."""
+
+    async def abandon(self, room: bytes) -> None:
+        """Give up the device's place in a group."""
 
     def resync_requests(self, room: bytes) -> tuple[Person, ...]:
         """The members that ask to be let in anew."""
@@ -259,15 +262,26 @@ class Conversation:
         """
         await self._host.set_receipts(self.id, on=on)
 
-    async def ask_resync(self) -> int:
-        """Ask the other members to let this device into a group anew; return how many are asked.
+    async def ask_resync(self, *people: Person) -> int:
+        """Ask members, or all others, to let this device into a group anew; return how many.
 
         For a device whose store was put back to an older copy (`stale`), or that has fallen behind
         for good. One of the others grants it with `resync`; then this device begins at the epoch
         that this opens, with id and role as before. Asking again takes the place of the request
-        before. Raise `LocalError`: wrong-mode (a 1:1 room is begun anew), room-closed.
+        before. Name `people` whom you trust: who was removed without this device's knowledge may
+        answer too, and lead it away. Raise `LocalError`: wrong-mode (a 1:1 room is begun anew),
+        room-closed, unknown-member, bad-input (this device itself).
         """
-        return await self._host.ask_resync(self.id)
+        return await self._host.ask_resync(self.id, [person.member for person in people])
+
+    async def abandon(self) -> None:
+        """Give up this device's place in a group, here and without telling anybody.
+
+        The room is closed as by a removal. For a stale room that others have meanwhile removed
+        this device from: only then an invitation that adds it again is taken. Raise `LocalError`:
+        wrong-mode (a 1:1 room is begun anew), room-closed.
+        """
+        await self._host.abandon(self.id)
 
     @property
     def resync_requests(self) -> tuple[Person, ...]:

@@ -56,7 +56,8 @@ class Device(Pinning, Overview):
         again. `clock` and `random` are for tests.
 
         Entering the context raises `LocalError` for a new device without a name (bad-input) or with
-        one too long (too-large), `StorageError` (bad-store) for a store that cannot be read.
+        one too long (too-large), `StorageError` (bad-store) for a store that cannot be read. A room
+        is read when it is first used: should its records be damaged, that is what raises it then.
         """
         return cls(store, transport, name, clock or SystemClock(), random, on_commit)
 
@@ -144,7 +145,7 @@ class Device(Pinning, Overview):
         """The 1:1 room with the owner of a card, unless nothing can be said there any more."""
         engine = self.engine
         serving = engine.direct.get(card.identity)
-        if serving not in engine.rooms or engine.is_stale(serving):
+        if serving is None or serving not in engine.rooms or engine.is_stale(serving):
             return None
         return serving
 
@@ -218,11 +219,15 @@ class Device(Pinning, Overview):
 
         return await self._run(make)
 
-    async def ask_resync(self, room: bytes) -> int:
+    async def ask_resync(self, room: bytes, members: Sequence[bytes]) -> int:
         """Ask to be let into a group anew; see `Conversation.ask_resync`."""
         return await self._run(
-            lambda tx, now: resyncing.ask(self.engine, tx, self.room(room), now)
+            lambda tx, now: resyncing.ask(self.engine, tx, self.room(room), members, now)
         )
+
+    async def abandon(self, room: bytes) -> None:
+        """Give up one's place in a group; see `Conversation.abandon`."""
+        await self._run(lambda tx, now: actions.abandon(self.engine, tx, self.room(room), now))
 
     def resync_requests(self, room: bytes) -> tuple[Person, ...]:
         """The members that ask to be let in anew; see `Conversation.resync_requests`."""
@@ -238,6 +243,8 @@ class Device(Pinning, Overview):
 
         def make(tx: Transaction, now: int) -> int:
             found = self.room(room)
+            if not members:
+                raise LocalError(Reason.BAD_INPUT, "nobody is named")
             operations = [resyncing.operation_for(self.engine, found, each) for each in members]
             actions.commit(self.engine, tx, found, operations, [], now)
             return found.epoch

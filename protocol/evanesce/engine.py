@@ -21,6 +21,7 @@ from .kept_commits import KeptCommits
 from .keypackage import KeyPackageKeys
 from .ledger import Ledger, Recipient, Report
 from .limits import MAX_NAME
+from .looks import Looks
 from .mailbox import MailboxKeys
 from .membership import Member
 from .outbox import Outbox
@@ -30,6 +31,7 @@ from .primitives import Random
 from .receipts import Receipts
 from .resync import ResyncRequest
 from .room import Room
+from .rooms import Rooms
 from .speech import Sent
 from .state import Contact
 from .tombstones import Tombstones
@@ -51,11 +53,12 @@ class Engine:
     inbox: Inbox
     outbox: Outbox
     contact: OwnMailbox
-    rooms: dict[bytes, Room] = field(default_factory=dict)
+    rooms: Rooms = field(default_factory=Rooms)
     meta: dict[bytes, RoomMeta] = field(default_factory=dict)
     mailboxes: dict[bytes, OwnMailbox] = field(default_factory=dict)
     packages: dict[bytes, Shelved] = field(default_factory=dict)
     direct: dict[Identity, bytes] = field(default_factory=dict)  # the serving 1:1 room
+    looks: Looks = field(default_factory=Looks)
     leave_noticed: dict[bytes, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     kept_commits: KeptCommits = field(default_factory=KeptCommits)
@@ -110,6 +113,7 @@ class Engine:
             Outbox.load(tx), mailboxes[address], mailboxes=mailboxes, ledger=Ledger.load(tx),
             kept_commits=KeptCommits.load(tx),
             pins=Pins.load(tx), receipts=Receipts.load(tx), tombstones=Tombstones.load(tx),
+            looks=Looks.load(tx),
         )  # fmt: skip
         for key, data in tx.scan(b"package/"):
             engine.packages[key[8:]] = Shelved.load(data)
@@ -120,17 +124,14 @@ class Engine:
         for key, data in tx.scan(b"direct/"):
             engine.direct[Identity(key[7:39], key[39:])] = data
         for room in engine.meta:
-            prefix = b"room/" + room + b"/"
-            records = {key[len(prefix):]: data for key, data in tx.scan(prefix)}
-            engine.rooms[room] = Room.restore(records)
-            engine.save_room(tx, engine.rooms[room])  # changed, if it was of an older format
-        speaking = [
-            meta for key, meta in engine.meta.items()
-            if meta.retired is None and not engine.rooms[key].closed
+            engine.rooms.expect(tx, room)
+        unread = [
+            key for key, meta in engine.meta.items()
+            if meta.retired is None and meta.mailbox not in mailboxes
         ]  # fmt: skip
-        if not all(meta.mailbox in mailboxes for meta in speaking) or not all(
-            room in engine.rooms for room in engine.direct.values()
-        ):
+        with engine.rooms.within(tx):
+            lost = not all(engine.rooms[key].closed for key in unread)
+        if lost or not all(room in engine.rooms for room in engine.direct.values()):
             raise StorageError(Reason.BAD_STORE, "a record of this device is missing")
         engine.outbox.waiting(tx)
         return engine
@@ -159,6 +160,8 @@ class Engine:
                 tx.delete(key)
             else:
                 tx.put(key, data)
+        if changes:
+            self.looks.note(tx, room, changes)
         return bool(changes)
 
     def add_room(self, tx: Transaction, room: Room, meta: RoomMeta) -> None:
@@ -169,6 +172,7 @@ class Engine:
         room.changes()
         for name, data in room.records().items():
             tx.put(b"room/" + room.id + b"/" + name, data)
+        self.looks.note(tx, room, None)
         self.put_meta(tx, room.id, meta)
         self.note_own_mailbox(tx, room)
 
@@ -299,8 +303,16 @@ class Engine:
     def mark_stale(self, tx: Transaction) -> tuple[bytes, ...]:
         """The store is an older copy: nothing is sealed any more in the rooms there are."""
         for room, meta in list(self.meta.items()):
-            self.put_meta(tx, room, replace(meta, stale=True))
+            self.forget_asked(tx, room)  # of then: whoever has granted it may do so again
+            self.put_meta(tx, room, replace(self.meta[room], stale=True))
         return tuple(self.meta)
+
+    def forget_asked(self, tx: Transaction, room: bytes) -> None:
+        """No request of this device to be let into a room anew holds any more."""
+        asked = self.meta[room].asked
+        if asked is not None:
+            self.drop_package(tx, asked.package)
+            self.put_meta(tx, room, replace(self.meta[room], asked=None))
 
     def is_stale(self, room: bytes) -> bool:
         """Whether what was last sent in a room may not be known here."""
@@ -320,8 +332,8 @@ class Engine:
         """Tell the room one's name and mailbox, if due. Raise `LocalError` (rolled-back)."""
         self.require_fresh(room.id)
         meta = self.meta[room.id]
-        if meta.announced or not self.can_speak(room):
-            return
+        if meta.announced or not self.can_speak(room) or room.came_back:
+            return  # or it commits first
         mailbox = self.mailboxes[meta.mailbox].keys.mailbox
         self.put_meta(tx, room.id, replace(meta, announced=True))
         self.say(tx, room, Announcement(self.name, mailbox), now)

@@ -50,8 +50,8 @@ __all__ = ["CommitApplied", "CommitMade", "apply_commit", "make_commit"]
 class CommitMade:
     """A commit of one's own: a copy for each member of the parent, an invitation for each new one.
 
-    A removed member gets its copy without a slot: it learns that it is out, and no key. One that
-    is let in anew gets an invitation instead of a copy.
+    A removed member gets its copy without a slot: it learns that it is out, and no key. So does
+    one that is let in anew; it comes back by its invitation.
     """
 
     copies: dict[bytes, bytes]
@@ -150,10 +150,10 @@ def make_commit(
     anew = {request.member for request in outcome.resynced}
     copies = {}
     for member in parent.roster:
-        if member.id == me.id or member.id in anew:
+        if member.id == me.id:
             continue
         slot = None
-        if member.id in roster:
+        if member.id in roster and member.id not in anew:
             slot = seal_slot(r, ephemeral, commit.data, ephemeral_key, member.id,
                              member.credential.leaf_key)  # fmt: skip
         copies[member.id] = COMMIT_COPY.build(sealed, slot)

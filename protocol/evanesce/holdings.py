@@ -11,7 +11,7 @@ from .mailbox import Mailbox, MailboxKeys
 from .ports import Transaction
 from .wire import decode, encode
 
-__all__ = ["OwnMailbox", "RoomMeta", "Shelved", "next_prekey", "take_prekey"]
+__all__ = ["Asked", "OwnMailbox", "RoomMeta", "Shelved", "next_prekey", "take_prekey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,15 @@ class Shelved:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """By what, when, and whom this device has asked to be let into a room anew (REQ-EPOCH-25)."""
+
+    package: bytes  # hash of the package made for it
+    time: int  # of the request
+    members: tuple[bytes, ...]  # whose invitation is an answer
+
+
+@dataclass(frozen=True, slots=True)
 class RoomMeta:
     """What a device keeps about a room beside its state."""
 
@@ -68,18 +77,25 @@ class RoomMeta:
     reminded: bool = False  # "refresh due" has been told
     peer_sent: int = 0  # direct rooms: when, by its own clock, the peer last wrote
     stale: bool = False  # an older copy was put back: what was sent since is not known here
-    asked: bytes | None = None  # hash of the package by which this device asks to be let in anew
+    asked: Asked | None = None  # its last request to be let in anew
 
     def dump(self) -> bytes:
         """Serialise."""
         contact = None if self.contact is None else self.contact.value()
-        return encode([self.mailbox, self.announced, contact, self.invitation, self.retired,
-                       self.reminded, self.peer_sent, self.stale, self.asked])  # fmt: skip
+        asked = self.asked
+        return encode([
+            self.mailbox, self.announced, contact, self.invitation, self.retired, self.reminded,
+            self.peer_sent, self.stale,
+            None if asked is None else [asked.package, asked.time, asked.members],
+        ])  # fmt: skip
 
     @classmethod
     def load(cls, data: bytes) -> RoomMeta:
         """Undo `dump`."""
         mailbox, announced, contact, *others = decode(data, limit=1 << 16)
+        if len(others) > 5 and others[5] is not None:  # an earlier version did not ask
+            package, time, members = others[5]
+            others[5] = Asked(package, time, tuple(members))
         return cls(mailbox, announced, None if contact is None else Mailbox(*contact), *others)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .formats import COMMIT_COPY
-from .limits import COPY_LIFETIME, MAX_INVITATION
+from .limits import COPY_LIFETIME, MAX_EPOCHS, MAX_INVITATION
 from .ports import Transaction
 from .wire import decode, encode
 
@@ -64,7 +64,10 @@ class KeptCommits:
         tx.put(_COMMIT + place, encode([now, sealed]))
         for member, slot in staying.items():
             tx.put(_SLOT + place + member, slot)
-        self._rooms.setdefault(room, {})[epoch] = _Kept(now, set(staying))
+        commits = self._rooms.setdefault(room, {})
+        commits[epoch] = _Kept(now, set(staying))
+        for oldest in sorted(commits)[:-MAX_EPOCHS]:
+            self._drop(tx, room, oldest, set(commits[oldest].members))
 
     def copies_for(
         self, tx: Transaction, room: bytes, member: bytes, after: int | None
@@ -93,6 +96,11 @@ class KeptCommits:
         """The member has gone, or is let in anew at a later epoch."""
         for opened in list(self._rooms.get(room, {})):
             self._drop(tx, room, opened, {member})
+
+    def forget_room(self, tx: Transaction, room: bytes) -> None:
+        """This device has left its place there: what it has committed may be another branch."""
+        for opened, kept in list(self._rooms.get(room, {}).items()):
+            self._drop(tx, room, opened, set(kept.members))
 
     def expire(self, tx: Transaction, now: int) -> None:
         """Drop what has been kept for long enough."""

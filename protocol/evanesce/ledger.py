@@ -134,7 +134,10 @@ class _Entry:
 
     @classmethod
     def of(cls, report: Report) -> _Entry:
-        unconfirmed = {r.member for r in report.recipients if r.state is not State.CONFIRMED}
+        unconfirmed = {
+            r.member for r in report.recipients
+            if r.state is not State.CONFIRMED and r.why != Reason.ROOM_CLOSED
+        }  # fmt: skip
         return cls(
             report.room, report.epoch, report.commit, report.made, report.changed,
             any(r.state is State.PENDING for r in report.recipients),
@@ -226,6 +229,15 @@ class Ledger:
         for key, entry in list(self._entries.items()):
             if entry.room == room and entry.epoch <= epoch and member in entry.unconfirmed:
                 self.note(tx, key, {member: Recipient(member, State.CONFIRMED)}, now)
+
+    def left_behind(
+        self, tx: Transaction, room: bytes, member: bytes, epoch: int, now: int
+    ) -> None:
+        """A member is let in anew in this epoch: what it has not got of commits, it never will."""
+        for key, entry in list(self._entries.items()):
+            if entry.room == room and entry.commit and entry.epoch < epoch:
+                if member in entry.unconfirmed:
+                    self.note(tx, key, {member: Recipient.failed(member, Reason.ROOM_CLOSED)}, now)
 
     def answered(self, tx: Transaction, room: bytes, peer: bytes, epoch: int, now: int) -> None:
         """The peer has answered an epoch in which this device sent one message and no more."""

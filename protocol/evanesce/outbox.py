@@ -211,6 +211,13 @@ class Outbox:
         Outbox.drop_aside(tx, reports)
 
     @staticmethod
+    def drop_commits(tx: Transaction, room: bytes) -> None:
+        """Forget the copies of one's own commits in a room that have not left."""
+        for item in Outbox.waiting(tx):
+            if item.room == room and (item.report or b"").startswith(room[:8]):
+                tx.delete(item.name)
+
+    @staticmethod
     def drop_requests(tx: Transaction, before: int) -> None:
         """Forget requests that were made before this moment and have not been taken."""
         for item in Outbox.waiting(tx):

@@ -72,7 +72,9 @@ class Overview(Worker):
     def direct_with(self, identity: Identity) -> Conversation | None:
         """The 1:1 room that serves with somebody, if there is one; it may be stale."""
         room = self.engine.direct.get(identity)
-        return None if room not in self.engine.rooms else self.conversation(room)
+        if room is None or room not in self.engine.rooms:
+            return None
+        return self.conversation(room)
 
     def is_replaced(self, room: bytes) -> bool:
         """See `Conversation.replaced`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .desk import Desk
+from .desk import TRANSPORT_FAULTS, Desk
 from .errors import Reason, RemoteError
 from .ports import Recall, Recalling, Transport
 from .sending import BATCH
@@ -22,19 +22,24 @@ class Recaller:
         self._transport = transport
 
     async def recall(self) -> bool:
-        """Call back what waits for it. Raise what the transport raises; the rest waits on."""
+        """Call back what waits for it; return whether nothing is left that has failed."""
         transport = self._transport
         if not isinstance(transport, Recalling):
             return True  # it is as it is; what waits is dropped when it is old
+        done = True
         for message in self._desk.engine.outbox.recalls.demanded:
             with self._desk.store.transaction() as tx:
                 items = self._desk.engine.outbox.recalls.items(tx, message)
-            for first in range(0, len(items), BATCH):
-                await self._call(transport, items[first : first + BATCH])
+            try:
+                for first in range(0, len(items), BATCH):
+                    await self._call(transport, items[first : first + BATCH])
+            except TRANSPORT_FAULTS:
+                done = False  # nothing else waits for it
+                continue
             await self._desk.keep(
                 lambda tx, now: self._desk.engine.outbox.recalls.done(tx, message, items)  # noqa: B023
             )
-        return True
+        return done
 
     async def _call(self, transport: Recalling, items: Sequence[Recall]) -> None:
         """Have these called back, each by itself if one of them is refused."""

@@ -70,7 +70,7 @@ class Receipts:
         if room not in self._rooms:
             return
         *earlier, last = self._rooms[room] or (Batch(0, ()),)
-        if now < last.moment and len(last.messages) < MAX_NAMED:
+        if now < last.moment <= now + LONGEST and len(last.messages) < MAX_NAMED:
             batch = replace(last, messages=(*last.messages, message))
             self._put(tx, room, (*earlier, batch))
             return
@@ -79,8 +79,8 @@ class Receipts:
         self._put(tx, room, (*self._rooms[room], batch))
 
     def due(self, room: bytes, now: int) -> tuple[Batch, ...]:
-        """The batches whose moment has come, oldest first."""
-        return tuple(b for b in self._rooms.get(room, ()) if b.moment <= now)
+        """The batches whose moment has come, or was drawn by a clock that was wrong."""
+        return tuple(b for b in self._rooms.get(room, ()) if not now < b.moment <= now + LONGEST)
 
     def sent(self, tx: Transaction, room: bytes, batch: Batch) -> None:
         """This one has been sealed."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from .engine import Engine
 from .epoch import SealedCommit
-from .errors import Reason, RemoteError
 from .events import Event, FallenBehind
 from .faces import Faces
 from .formats import COMMIT_COPY, MESSAGE
@@ -15,7 +14,7 @@ from .limits import HOUR, MAX_REPAIRS, REPAIR_WINDOW
 from .message import ParsedMessage
 from .ports import Transaction
 from .repair import RepairRequest
-from .requests import asked_room, post_request, resend_copies
+from .requests import asked_room, count_request, forget_counts, post_request, resend_copies
 from .room import Room
 from .wire import decode, encode, peek_type
 
@@ -36,12 +35,13 @@ class _Asked:
 
     def due(self, since: int, now: int) -> bool:
         """Whether to ask now, what is held having come at `since`."""
-        recent = [time for time in self.times if now - time < REPAIR_WINDOW]
+        recent = [time for time in self.times if 0 <= now - time < REPAIR_WINDOW]
         if len(recent) >= MAX_REPAIRS:
             return False
         if not self.times:
             return now - since >= PATIENCE
-        return now - self.times[-1] >= (SECOND if len(self.times) == 1 else HOUR)
+        wait = SECOND if len(self.times) == 1 else HOUR
+        return not 0 <= now - self.times[-1] < wait
 
 
 @dataclass(slots=True)
@@ -58,8 +58,8 @@ def _missing(engine: Engine, tx: Transaction) -> dict[bytes, _Missing]:
     for _, record in tx.scan(b"waiting/"):
         since, key, payload, _ = decode(record, limit=1 << 22)
         room = engine.rooms.get(key) if key is not None else None
-        if room is None or room.direct or room.closed:
-            continue
+        if room is None or room.direct or room.closed or since < room.state.refreshed:
+            continue  # held since before this device came, or committed: of a place that is gone
         named = _names_epoch(payload)
         if named is None or named[0] in room.state.epochs:
             continue  # what waits for the clock
@@ -126,18 +126,12 @@ def answer(engine: Engine, tx: Transaction, data: bytes, home: bytes | None, now
     """Answer a request that came to the mailbox of `home` (REQ-EPOCH-23); return with how much.
 
     Raise `RemoteError`: as `RepairRequest.parse`, unknown-room, wrong-mode, own-message,
-    room-closed, those of `RepairRequest.check`, too-many-requests; `HeldError` as there.
+    room-closed, those of `RepairRequest.check`, replay, too-many-requests; `HeldError` as there.
     """
     request = RepairRequest.parse(data)
     room = asked_room(engine, request.room, request.member, home)
     member = request.check(room.id, room.roster, now)
-    name = _ANSWERED + room.id + member.id
-    record = tx.get(name)
-    times: list[int] = [] if record is None else decode(record, limit=1_024)
-    recent = [time for time in times if now - time < REPAIR_WINDOW]
-    if len(recent) >= MAX_REPAIRS:
-        raise RemoteError(Reason.TOO_MANY_REQUESTS, "this member has asked too often")
-    tx.put(name, encode([*recent, now]))
+    count_request(tx, _ANSWERED + room.id + member.id, now, request.time)
     epoch = room.state.epochs.get(request.prefix)
     copies = engine.kept_commits.copies_for(
         tx, room.id, member.id, None if epoch is None else epoch.number
@@ -148,7 +142,4 @@ def answer(engine: Engine, tx: Transaction, data: bytes, home: bytes | None, now
 
 def expire(tx: Transaction, now: int) -> None:
     """Forget requests that no longer count."""
-    for name, record in list(tx.scan(_ANSWERED)):
-        times = decode(record, limit=1_024)
-        if all(now - time >= REPAIR_WINDOW for time in times):
-            tx.delete(name)
+    forget_counts(tx, _ANSWERED, now)

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from .engine import Engine
 from .errors import Reason, RemoteError
 from .ledger import commit_key
+from .limits import MAX_CLOCK_LEAD, MAX_REPAIRS, REPAIR_WINDOW, REQUEST_LIFETIME
 from .membership import Member
 from .outbox import REQUEST
 from .ports import Transaction
 from .room import Room
+from .wire import decode, encode
 
-__all__ = ["asked_room", "post_request", "resend_copies"]
+__all__ = ["asked_room", "count_request", "forget_counts", "post_request", "resend_copies"]
 
 
 def post_request(
@@ -41,6 +43,30 @@ def resend_copies(
             engine.outbox.post(
                 tx, room.id, contact.mailbox, copy, engine.random, key, member.id
             )
+
+
+def count_request(tx: Transaction, name: bytes, now: int, time: int | None = None) -> None:
+    """Count an accepted request of a member in a record of this name.
+
+    `time`: that of the request, where each has to be later than the one before. Raise
+    `RemoteError`: replay; too-many-requests (`MAX_REPAIRS` within `REPAIR_WINDOW`).
+    """
+    record = tx.get(name)
+    last, times = (None, []) if record is None else decode(record, limit=1_024)
+    if time is not None and last is not None and time <= last:
+        raise RemoteError(Reason.REPLAY, "not later than this member's last request")
+    recent = [at for at in times if 0 <= now - at < REPAIR_WINDOW]
+    if len(recent) >= MAX_REPAIRS:
+        raise RemoteError(Reason.TOO_MANY_REQUESTS, "this member has asked too often")
+    tx.put(name, encode([time, [*recent, now]]))
+
+
+def forget_counts(tx: Transaction, prefix: bytes, now: int) -> None:
+    """Forget the counts of requests that could not come again."""
+    for name, record in list(tx.scan(prefix)):
+        _, times = decode(record, limit=1_024)
+        if not times or now - max(times) > REQUEST_LIFETIME + MAX_CLOCK_LEAD:
+            tx.delete(name)
 
 
 def asked_room(engine: Engine, room: bytes, member: bytes, home: bytes | None) -> Room:

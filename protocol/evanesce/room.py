@@ -29,6 +29,11 @@ from .turn import peer_of
 __all__ = ["Room"]
 
 
+def _came_back(member: Member) -> bool:
+    """Whether a member was let in anew, and still has the package that let it in."""
+    return member.resynced is not None and member.credential.is_package
+
+
 class Room:
     """One room as one member's device sees it."""
 
@@ -161,24 +166,29 @@ class Room:
             return False
         return (
             self.first_refresh_due
+            or self.came_back
             or now - state.refreshed >= REFRESH_AFTER
             or state.sent_since_refresh >= REFRESH_MESSAGES
         )
 
     @property
     def first_refresh_due(self) -> bool:
-        """Whether this device came by a last-resort package, or a resync, and now has to refresh.
+        """Whether this device came by a last-resort package, or a resync, and it is its turn.
 
-        Several who joined a group by last-resort packages refresh one after the other, by
-        seniority: two commits on one epoch would be a fork (REQ-EPOCH-21).
+        Several refresh one after the other, by seniority: two commits on one epoch would be a fork
+        (REQ-EPOCH-21). Who came by a last-resort package goes first, since all wait for that.
         """
         if self.direct or self._state.removed:
             return False
         waiting = [member.id for member in self.roster if member.credential.awaits_refresh]
-        if waiting:
-            return waiting[0] == self.own_id
-        me = self._state.me
-        return me.resynced is not None and me.credential.is_package
+        if not waiting:
+            waiting = [member.id for member in self.roster if _came_back(member)]
+        return bool(waiting) and waiting[0] == self.own_id
+
+    @property
+    def came_back(self) -> bool:
+        """Whether this device was let in anew and has not committed since (REQ-EPOCH-25)."""
+        return not self._state.removed and _came_back(self._state.me)
 
     def export(self, label: bytes, size: int = 32) -> bytes:
         """A secret of the current epoch for the application's own use, bound to `label`.
@@ -252,6 +262,11 @@ class Room:
     def leaving(self) -> tuple[bytes, ...]:
         """Members that have asked to leave and are still in the roster."""
         return tuple(member for member in self._state.leaving if member in self.roster)
+
+    def abandon(self, now: int) -> None:
+        """Give up one's place: erase what a removal would (REQ-DEL-05), without anybody's doing."""
+        self._state.require_active()
+        self._state.close(now)
 
     # --- keeping ---------------------------------------------------------------------------------
 

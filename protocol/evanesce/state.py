@@ -341,7 +341,7 @@ class RoomState:
         """Put a state together again. Raise `StorageError` (bad-store)."""
         try:
             return cls._load(records)
-        except (EvanesceError, KeyError, ValueError, TypeError) as error:
+        except (EvanesceError, LookupError, ValueError, TypeError) as error:
             raise StorageError(Reason.BAD_STORE, "a room's records cannot be read") from error
 
     @classmethod

@@ -60,13 +60,18 @@ def maintain(
     `caught_up` says that what waited in the mailboxes has been read: only then are commits made.
     """
     events: list[Event] = []
-    for room in list(engine.rooms.values()):
+    for key in list(engine.rooms):
+        receipts_due = caught_up and engine.receipts.due(key, now)
+        if not receipts_due and not engine.looks.due(key, engine.meta[key], now):
+            continue  # it need not even be read
+        room = engine.rooms[key]
         room.expire(now)
         if engine.save_room(tx, room):
             engine.erased = True
         events += _keep_fresh(engine, tx, faces, room, now, caught_up)
         if caught_up:
             viewing.send_receipts(engine, tx, room, now)
+        engine.looks.note(tx, room, None)
     if caught_up:
         events += repairing.ask(engine, tx, faces, now)
     repairing.expire(tx, now)

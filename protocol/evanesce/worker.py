@@ -143,8 +143,13 @@ class Worker(ABC):
             raise LocalError(Reason.CLOSED, "this device is not open")
         if self._engine_ is None:  # the last transaction failed: what the store holds is true
             with self._store.transaction() as tx:
-                self._engine_ = Engine.load(tx, self._name, self._clock.now(), self._random)
+                self._engine_ = self._load(tx, self._clock.now())
         return self._engine_
+
+    def _load(self, tx: Transaction, now: int) -> Engine:
+        engine = Engine.load(tx, self._name, now, self._random)
+        engine.rooms.store = self._store
+        return engine
 
     # --- events ----------------------------------------------------------------------------------
 
@@ -205,8 +210,9 @@ class Worker(ABC):
         try:
             with self._store.transaction() as tx:
                 if self._engine_ is None:
-                    self._engine_ = Engine.load(tx, self._name, now, self._random)
-                result = work(tx, now)
+                    self._engine_ = self._load(tx, now)
+                with self._engine_.rooms.within(tx):
+                    result = work(tx, now)
         except BaseException:
             self._engine_ = None  # the next call reads it anew
             raise

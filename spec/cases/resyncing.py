@@ -73,9 +73,9 @@ def resync_commit_cases() -> Iterator[Json]:
     full = [{"member": person.id.hex(), "name": name, "mailbox": mailbox_json(BOX)}
             for name, person in three.people.items()]  # fmt: skip
     everyone: list[tuple[str, str, Wish, list[Request], list[str]]] = [
-        ("resync", "one of three is let in anew: no copy for it, an invitation instead",
+        ("resync", "one of three is let in anew: its copy has no slot, it gets an invitation",
          Wish(three, "ann", [bob.operation]), [bob], ["cid"]),
-        ("resync-2", "the only other member is let in anew: there is no copy at all",
+        ("resync-2", "the only other member is let in anew: there is no slot at all",
          Wish(two, "ann", [alone.operation]), [alone], []),
         ("resync-by-member", "a member lets the admin in anew",
          Wish(three, "bob", [cid.operation]), [cid], ["ann"]),
@@ -127,7 +127,7 @@ def resync_commit_cases() -> Iterator[Json]:
 
 
 def refused_applying(three: Place, kept: dict[str, tuple[Wish, Json]]) -> Iterator[Json]:
-    """The device that is let in anew gets its own copy all the same, made by an insider."""
+    """The device that is let in anew gets its copy: as it should, and with a slot, by an insider."""
     wish, made = kept["resync"]
     bob = three.people["bob"]
     draws = un(inputs_of("resync", wish, 1)["random"])

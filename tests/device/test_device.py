@@ -209,7 +209,7 @@ async def test_a_device_that_could_not_be_opened_refuses_everything(world: World
 
 
 @pytest.mark.parametrize("record", [b"device", b"wrap", b"mailbox/", b"package/", b"meta/",
-                                    b"room/", b"inbox/"])  # fmt: skip
+                                    b"look/", b"inbox/"])  # fmt: skip
 async def test_a_damaged_store_is_refused_as_such(
     world: World, mina: Actor, junho: Actor, record: bytes
 ) -> None:

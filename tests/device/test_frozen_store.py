@@ -1,7 +1,7 @@
 """A device's store that an earlier version has made: it opens, and the device goes on from it.
 
-``device-1.db`` is never made again. It is of a device in a 1:1 room and in a group of three, made by
-the last version before rosters told when a member was let in anew (records of rooms of format 1).
+``device-1.db`` is never made again. It is of a device in a 1:1 room and in a group of three, made
+by the last version before rosters told when a member was let in anew (rooms of format 1).
 """
 
 from __future__ import annotations

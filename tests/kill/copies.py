@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from evanesce import FileAnchor
+from evanesce.store.anchor import FileAnchor
 
 __all__ = ["anchor", "keep_copy", "put_back"]
 

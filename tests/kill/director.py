@@ -22,9 +22,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from evanesce import message
+from tests.kill import scenarios
 from tests.kill.checks import finish
-from tests.kill.scenarios import BETWEEN, MEMBERS, NOW, SCENARIOS
+from tests.kill.flaws import put_in
+from tests.kill.scenarios import BEGIN, MEMBERS, SCENARIOS
 from tests.kill.worker import Session, live
 
 __all__ = ["Orders", "Report"]
@@ -43,7 +44,7 @@ class Orders:
     parts: int = 1
     twice: float = 0.0  # how often the device is killed again while it recovers
     onward: float = 0.0  # how often the rest of the scenario is lived through afterwards
-    flaws: tuple[str, ...] = ()  # of "early", "put back", "salt": what the checks must find
+    flaws: tuple[str, ...] = ()  # "early", "put back", and those of `flaws`: to be found
     kinds: tuple[str, ...] = ()  # only points of these
 
 
@@ -123,7 +124,7 @@ class World:
         """Bring it to an end; return what is wrong, and how many messages are untold."""
         names = sorted(path.name for path in (self.root / "stores").iterdir())
         result = self.root / "result"
-        now = NOW + BETWEEN * len(SCENARIOS[scenario]) + 3_600
+        now = scenarios.end_of(scenario)
 
         async def work() -> None:
             members = MEMBERS.get(scenario) if whole else None
@@ -145,8 +146,7 @@ class Director:
         self._folder, self._orders = folder, orders
         self._dice = Random(f"{orders.seed}/{orders.part}")
         self.report = Report()
-        if "salt" in orders.flaws:  # in this process, and so in all that it forks
-            message.__dict__["message_salt"] = lambda message_key, fresh, padded: bytes(16)
+        put_in(orders.flaws)
 
     def snapshot(self, scenario: str, step: int) -> Path:
         return self._folder / f"{scenario}-{step}"
@@ -160,12 +160,14 @@ class Director:
             shutil.copytree(world.root, self.snapshot(scenario, number))
             problems += world.play(step)
         problems += world.finish(scenario, killed=False, whole=True)[0]
-        if problems and not self._orders.flaws:
+        if problems:
             self.report.problems[f"{scenario}, not killed"] = problems
         points = []
         for number, step in enumerate(SCENARIOS[scenario]):
-            for session in step:
+            for session in step if number >= BEGIN.get(scenario, 0) else ():
                 path = world.root / "points" / f"{number}-{session.actor}.json"
+                if problems and not path.exists():  # it has come to nothing
+                    continue
                 counts: dict[str, int] = json.loads(path.read_text())
                 points += [
                     Point(scenario, number, session.actor, kind, ordinal + 1)
@@ -175,7 +177,7 @@ class Director:
         return points
 
     def choose(self, points: list[Point]) -> list[Point]:
-        """All, or a sample in which every kind has its share."""
+        """All, or a sample in which every kind has its share: the rare ones first."""
         orders = self._orders
         if orders.kinds:
             points = [point for point in points if point.kind in orders.kinds]
@@ -190,6 +192,7 @@ class Director:
         while len(chosen) < orders.sample and any(by_kind.values()):
             kinds = sorted(kind for kind, found in by_kind.items() if found)
             self._dice.shuffle(kinds)
+            kinds.sort(key=lambda kind: len(by_kind[kind]))
             chosen += [by_kind[kind].pop() for kind in kinds][: orders.sample - len(chosen)]
         return chosen
 

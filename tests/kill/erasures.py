@@ -10,7 +10,7 @@ from evanesce.ledger import Report
 from evanesce.wire import decode
 from tests.kill.points import Journal, read_journal
 
-__all__ = ["RowJournal", "burned_in", "remains"]
+__all__ = ["RowJournal", "files", "remains"]
 
 PIECE, STRIDE = 16, 32  # a run of 47 bytes of a row is found, wherever it begins
 SOURCES = (b"inbox/", b"outbox/", b"held/", b"failed/")
@@ -55,16 +55,21 @@ class RowJournal:
         self._journal.close()
 
 
-def burned_in(store: SqliteStore) -> set[str]:
+def files(home: Path) -> dict[str, bytes]:
+    """Every file of a store, as it lies on the disk now."""
+    return {path.name: path.read_bytes() for path in home.iterdir() if path.is_file()}
+
+
+def _burned(store: SqliteStore) -> set[str]:
     """The messages that this device has burned."""
     with store.transaction() as tx:
         reports = [Report.load(data) for _, data in tx.scan(b"ledger/")]
     return {report.id.hex() for report in reports if report.burned}
 
 
-def remains(store: SqliteStore, home: Path, rows: Path) -> Iterator[str]:
-    """What is left in the files of messages that are gone, or of the copies of burned ones."""
-    burned = burned_in(store)
+def remains(store: SqliteStore, found_in: dict[str, bytes], rows: Path) -> Iterator[str]:
+    """What is left in these files of messages that are gone, or of the copies of burned ones."""
+    burned = _burned(store)
     with store.transaction() as tx:
         kept = {name[6:].hex() for name, _ in tx.scan(b"inbox/")}
         queued = {
@@ -73,19 +78,16 @@ def remains(store: SqliteStore, home: Path, rows: Path) -> Iterator[str]:
             for name, data in tx.scan(prefix)
             if (found := message_of(name, data)) is not None
         }
-    yield from (f"a copy of the burned {message}" for message in sorted(burned & queued))
+    yield from (f"a copy of the burned {key}" for key in sorted(burned & queued))
     gone: dict[str, set[bytes]] = {}
     for line in read_journal(rows):
-        message = line["message"]
-        if (line["what"] == "inbox" and message not in kept) or message in burned - queued:
-            gone.setdefault(message, set()).add(bytes.fromhex(line["row"]))
-    if not gone:
-        return
-    files = {path.name: path.read_bytes() for path in home.iterdir() if path.is_file()}
-    for message, found in sorted(gone.items()):
+        key = line["message"]
+        if (line["what"] == "inbox" and key not in kept) or key in burned - queued:
+            gone.setdefault(key, set()).add(bytes.fromhex(line["row"]))
+    for key, rows_of_it in sorted(gone.items()):
         pieces = {
-            row[at : at + PIECE] for row in found for at in range(0, len(row) - PIECE, STRIDE)
+            row[at : at + PIECE] for row in rows_of_it for at in range(0, len(row) - PIECE, STRIDE)
         }
-        for name, data in files.items():
+        for name, data in found_in.items():
             if any(piece in data for piece in pieces):
-                yield f"{message} in {name}"
+                yield f"{key} in {name}"

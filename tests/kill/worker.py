@@ -23,8 +23,10 @@ from evanesce import (
     Event,
     LocalError,
     MessageArrived,
+    MessageBurned,
     MessageEvaporated,
     MessagesMissing,
+    MessageViewed,
     Person,
     RawKey,
     Reason,
@@ -33,14 +35,27 @@ from evanesce import (
 )
 from evanesce.ports import ManualClock, Transaction
 from evanesce.transport.folder import FolderTransport
+from tests.kill import deeds
+from tests.kill.bending import Bends
+from tests.kill.copies import anchor, keep_copy, put_back
+from tests.kill.erasures import RowJournal
 from tests.kill.points import Journal, Points, read_journal
-from tests.kill.wrapping import KillableStore, KillableTransport, watch_folder, watch_seals
+from tests.kill.reopened import check_reopened
+from tests.kill.wrapping import (
+    KillableStore,
+    KillableTransport,
+    watch_folder,
+    watch_receipts,
+    watch_seals,
+)
 
 __all__ = ["KEY", "Actor", "Session", "live", "waiting_in"]
 
 KEY = RawKey(bytes(range(32)))
 FILED = b"app/arrived/"
 PATIENCE = 20  # seconds until a device that does not come to rest has failed
+PUT_BACK = ("put back",)  # an older copy of the store, before the device is opened
+COPY = ("copy",)  # the store, once the device is closed
 Act = tuple[Any, ...]
 
 
@@ -63,6 +78,11 @@ class Session:
         return json.dumps(asdict(self))
 
 
+def passed(acts: Sequence[Act]) -> int:
+    """How long these acts take, as far as they say so."""
+    return sum(act[1] for act in acts if act[0] == "pass")
+
+
 def waiting_in(root: Path) -> list[str]:
     """The envelopes that lie in any mailbox."""
     boxes = root / "folder" / "mailboxes"
@@ -78,6 +98,11 @@ def described(event: Event) -> dict[str, Any]:
     match event:
         case MessageArrived():
             return {"event": "MessageArrived", "message": event.message.id.hex()}
+        case MessageBurned(message=message):
+            return {"event": "MessageBurned", "message": message.hex()}
+        case MessageViewed(by=by, message=message):
+            whose = by.identity.fingerprint.hex()
+            return {"event": "MessageViewed", "message": message.hex(), "by": whose}
         case MessageEvaporated(message):
             return {"event": "MessageEvaporated", "message": message.hex()}
         case MessagesMissing(lost=lost):
@@ -96,24 +121,34 @@ class Actor:
     ) -> None:
         self.root, self.name, self.clock, self._points = root, name, clock, points
         self.path = root / "journal" / f"{name}.jsonl"
+        self.rows = root / "rows" / f"{name}.jsonl"
+        self.home = root / "stores" / name
         self._early = early
         self._looked = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self.journal = Journal(self.path)
         self._handed = Journal(self.root / "handed" / f"{self.name}.jsonl")
-        stores = self.root / "stores" / self.name
-        stores.mkdir(parents=True, exist_ok=True)
+        self._row_journal = RowJournal(self.rows)
+        self.home.mkdir(parents=True, exist_ok=True)
         self._points.hit("open, before")
-        self.store = KillableStore(SqliteStore(stores / "device.db", KEY), self._points)
+        witness = anchor(self.root, self.name)
+        store = SqliteStore(self.home / "device.db", KEY, anchor=witness)
+        self._raw = store
+        self.note_mailboxes()
+        self.store = KillableStore(store, self._points, self._row_journal)
         self._points.hit("open, after")
         folder = FolderTransport(self.root / "folder", self.clock, sleep=self._look)
-        self.transport = KillableTransport(folder, self._points, self._handed, early=self._early)
+        bends = Bends(self.root / "bends" / self.name)
+        self.transport = KillableTransport(
+            folder, self._points, self._handed, bends, early=self._early
+        )
         self.device = Device.open(
             self.store, self.transport, name=self.name, clock=self.clock, on_commit=self._file
         )
         await self.device.__aenter__()
         self._listener = asyncio.create_task(self._listen())
+        check_reopened(self)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -121,6 +156,7 @@ class Actor:
         await self._listener
         self.store.close()
         self._handed.close()
+        self._row_journal.close()
         self.journal.close()
 
     def _file(self, tx: Transaction, events: Sequence[Event]) -> None:
@@ -131,6 +167,15 @@ class Actor:
                 self._points.hit("filed, before")
                 tx.put(name, bytes([(tx.get(name) or bytes(1))[0] + 1]))
                 self._points.hit("filed, after")
+
+    def note_mailboxes(self) -> None:
+        """Its mailboxes, with their keys: one that is not needed any more is forgotten."""
+        known = {note["record"] for note in self.notes() if note["what"] == "mailbox"}
+        with self._raw.transaction() as tx:
+            records = [record.hex() for _, record in tx.scan(b"mailbox/")]
+        for record in records:
+            if record not in known:
+                self.journal.note("mailbox", record=record)
 
     @property
     def filed(self) -> dict[str, int]:
@@ -189,7 +234,7 @@ class Actor:
     def card(self, name: str) -> Card:
         return Card.decode((self.root / "cards" / name).read_bytes())
 
-    def _member(self, room: Conversation, name: str) -> Person | None:
+    def member(self, room: Conversation, name: str) -> Person | None:
         identity = self.card(name).identity
         return next((p for p in room.members if p.identity == identity), None)
 
@@ -211,12 +256,12 @@ class Actor:
             case ("add", name):
                 room = self.room("group")
                 assert room is not None
-                if self._member(room, name) is None:
+                if self.member(room, name) is None:
                     await room.add(self.card(name))
             case ("remove", name):
                 room = self.room("group")
                 assert room is not None
-                if (person := self._member(room, name)) is not None:
+                if (person := self.member(room, name)) is not None:
                     await room.remove(person)
             case ("refresh",):
                 room = self.room("group")
@@ -233,11 +278,14 @@ class Actor:
                 await self.view_all()
             case ("show", message):
                 await self.view(bytes.fromhex(message))
+            case ("copy",) | ("put back",):
+                pass  # see `live`
             case ("hold",):
                 print("holding", flush=True)
                 await asyncio.Event().wait()
             case _:
-                raise AssertionError(f"no such act: {act}")
+                await deeds.do(self, act)
+                self._points.hit(f"{act[0]}, done")
 
     async def send(self, kind: str, text: str, after_view: int | None, *, again: bool) -> None:
         """Say something. What was under way when the process died is not said again."""
@@ -251,9 +299,9 @@ class Actor:
             "sending", text=text, to=to, after_view=after_view, now=self.clock.now(), kind=kind
         )
         self._points.hit("say, before")
-        await room.send(text, after_view=after_view)
+        message = await room.send(text, after_view=after_view)
         self._points.hit("say, after")
-        self.journal.note("sent", text=text)
+        self.journal.note("sent", text=text, message=message.hex())
 
     async def view_all(self) -> None:
         """View whatever has not been viewed."""
@@ -288,9 +336,16 @@ async def live(
     """Carry out a session, or the rest of it."""
     points = Points(target)
     watch_seals(Journal(root / "seals" / f"{session.actor}.jsonl"))
+    watch_receipts()
     watch_folder(points)
-    actor = Actor(root, session.actor, ManualClock(session.now), points, early=early)
+    if PUT_BACK in session.acts:
+        put_back(root, session.actor, session.number)
+    clock = ManualClock(session.now)
+    actor = Actor(root, session.actor, clock, points, early=early)
     past = {(n["what"], n["at"]) for n in actor.notes() if n["what"] in {"begun", "done"}}
+    clock.advance(passed([
+        act for place, act in enumerate(session.acts) if ("done", f"{session.number}/{place}") in past
+    ]))  # fmt: skip
     async with actor:
         for place, act in enumerate(session.acts):
             at = f"{session.number}/{place}"
@@ -301,6 +356,8 @@ async def live(
             points.hit("act, done")
             actor.journal.note("done", at=at)
         await actor.quiet()
+    if COPY in session.acts:
+        keep_copy(root, session.actor)
     counted = root / "points" / f"{session.number}-{session.actor}.json"
     counted.parent.mkdir(exist_ok=True)
     counted.write_text(json.dumps(points.counts))

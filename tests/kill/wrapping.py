@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from evanesce import SqliteStore, primitives
+from evanesce.content import Content, Viewed
+from evanesce.engine import Engine
 from evanesce.errors import Reason
 from evanesce.mailbox import MailboxReader
-from evanesce.ports import Delivery, Outgoing, Transaction
+from evanesce.ports import Delivery, Outgoing, Recall, Transaction
+from evanesce.room import Room
+from evanesce.speech import Sent
 from evanesce.transport.directory import Directory
 from evanesce.transport.folder import FolderTransport
+from tests.kill.bending import Bends
+from tests.kill.erasures import RowJournal
 from tests.kill.points import Journal, Points
 
-__all__ = ["KillableStore", "KillableTransport", "watch_folder", "watch_seals"]
+__all__ = ["TOLD", "KillableStore", "KillableTransport", "watch_folder", "watch_receipts",
+           "watch_seals"]  # fmt: skip
+
+TOLD = b"app/receipt/"  # and the id of a message: how many receipts have told of it
+# Records of repair, resync, burning, receipts and pins: each of these is a kind of point by itself.
+FAMILIES = frozenset({b"asked", b"asking", b"answered", b"commit", b"slot", b"resync", b"taken",
+                      b"recall", b"burned", b"receipts", b"pin"})  # fmt: skip
 
 
 class KillableTransaction:
@@ -25,16 +37,25 @@ class KillableTransaction:
     def __init__(self, inner: Transaction, points: Points) -> None:
         self._inner = inner
         self._points = points
+        self.written: set[bytes] = set()
+
+    def _hit_family(self, what: str, name: bytes) -> None:
+        family = name.split(b"/")[0]
+        if family in FAMILIES and b"/" in name:
+            self._points.hit(f"{what} {family.decode()}")
 
     def get(self, name: bytes) -> bytes | None:
         return self._inner.get(name)
 
     def put(self, name: bytes, data: bytes) -> None:
+        self._hit_family("put", name)
         self._points.hit("put, before")
         self._inner.put(name, data)
+        self.written.add(name)
         self._points.hit("put, after")
 
     def delete(self, name: bytes) -> None:
+        self._hit_family("delete", name)
         self._points.hit("delete, before")
         self._inner.delete(name)
         self._points.hit("delete, after")
@@ -46,20 +67,38 @@ class KillableTransaction:
 class KillableStore:
     """An encrypted store; also each statement that SQLite begins is a point."""
 
-    def __init__(self, inner: SqliteStore, points: Points) -> None:
+    def __init__(self, inner: SqliteStore, points: Points, rows: RowJournal) -> None:
         self.inner = inner
         self._points = points
+        self._rows = rows
         self.transactions = 0
-        inner._db.connection.set_trace_callback(lambda _: points.hit("statement"))
+        self._note_rows(name for name in inner._records._rows)  # the last note may be missing
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         self._points.hit("transaction, before")
         with self.inner.transaction() as tx:
             self.transactions += 1
-            yield KillableTransaction(tx, self._points)
+            killable = KillableTransaction(tx, self._points)
+            yield killable
             self._points.hit("commit, before")
+        self._note_rows(killable.written)
         self._points.hit("commit, after")
+
+    def _note_rows(self, names: Iterable[bytes]) -> None:
+        """What is read for this is no statement of the device's."""
+        connection = self.inner._db.connection
+        connection.set_trace_callback(None)
+        self._rows.note(self.inner, names)
+        connection.set_trace_callback(lambda _: self._points.hit("statement"))
+
+    @property
+    def rolled_back(self) -> bool:
+        return self.inner.rolled_back
+
+    def accept_rollback(self) -> None:
+        self._points.hit("accept_rollback, before")
+        self.inner.accept_rollback()
 
     def scrub(self) -> None:
         self._points.hit("scrub, before")
@@ -79,9 +118,10 @@ class KillableTransport:
     """
 
     def __init__(
-        self, inner: FolderTransport, points: Points, handed: Journal, *, early: bool
+        self, inner: FolderTransport, points: Points, handed: Journal, bends: Bends, *, early: bool
     ) -> None:
         self._inner = inner
+        self.bends = bends
         self._points = points
         self._handed = handed
         self._early = early
@@ -107,9 +147,20 @@ class KillableTransport:
             self._handed.note(
                 "handed", address=item.mailbox.address.hex(), envelope=item.envelope.hex()
             )
-        refused = await self._inner.send(batch)
+        refused = await self._inner.send(self.bends.sift(batch))
         self._points.hit("send, after")
         return refused
+
+    async def recall(self, batch: Sequence[Recall]) -> None:
+        self._before("recall")
+        await self._inner.recall(batch)
+        self._points.hit("recall, after")
+
+    async def hand_over_late(self) -> None:
+        """What was late arrives now."""
+        late = self.bends.late()
+        assert not await self._inner.send(late)
+        self.bends.arrived(late)
 
     async def receive(self, readers: Sequence[MailboxReader]) -> list[Delivery]:
         self._before("receive")
@@ -152,6 +203,20 @@ def watch_folder(points: Points) -> None:
 
     for name in ("write", "mark", "remove"):
         setattr(Directory, name, watched(name, getattr(Directory, name)))
+
+
+def watch_receipts() -> None:
+    """Count the receipts for each message: in the transaction that seals one, or not at all."""
+    real = Engine.say
+
+    def say(engine: Engine, tx: Transaction, room: Room, content: Content, now: int) -> Sent:
+        sent = real(engine, tx, room, content, now)
+        if isinstance(content, Viewed):
+            for message in content.messages:
+                tx.put(TOLD + message, bytes([(tx.get(TOLD + message) or bytes(1))[0] + 1]))
+        return sent
+
+    setattr(Engine, "say", say)  # noqa: B010
 
 
 def watch_seals(journal: Journal) -> None:

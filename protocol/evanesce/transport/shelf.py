@@ -24,6 +24,7 @@ __all__ = ["Shelf", "on_the_hour"]
 STRAY = 2 * HOUR  # after which what is no record is erased: nobody writes one for so long
 _CHECK = 16  # bytes of checksum before each record: disks and network shares do damage files
 _SPENT = ".spent"
+_MOST_SPENT = 4_000  # marks of records that were never there, beside those that were
 
 
 def on_the_hour(now: int) -> int:
@@ -117,6 +118,8 @@ class Shelf:
     def bar(self, key: bytes) -> None:
         """Spend and remove a record, or see to it that it is spent should it come."""
         time = self._directory.time(key.hex())
+        if time is None and len(self.spent) >= _MOST_SPENT:
+            return  # whoever makes up so many keys fills nothing for ever
         self._directory.mark(key.hex() + _SPENT, on_the_hour(self._now) if time is None else time)
         self.erase(key)
 

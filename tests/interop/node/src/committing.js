@@ -107,9 +107,9 @@ export function makeOwnCommit(room, wish, random) {
   const sealed = sealCommit(current.handshakes.get(hex(me)), id, current.prefix, me, signedCommit, random(16));
 
   const anew = new Set(applied.resynced.map(({ member }) => hex(member)));
-  const others = current.roster.members.filter((member) => !equal(member.id, me) && !anew.has(hex(member.id)));
+  const others = current.roster.members.filter((member) => !equal(member.id, me));
   const slots = others.map((member) => {
-    const stays = find(roster, member.id) !== undefined;
+    const stays = find(roster, member.id) !== undefined && !anew.has(hex(member.id));
     const { leafKey } = member.keys;
     return [member.id, stays ? sealSlot(r, ephemeral, ephemeralKey, commitHashed, member.id, leafKey) : null];
   });
