@@ -319,7 +319,7 @@ def test_its_member_is_let_in_anew_by_the_library(peer: Callable[[str], Peer]) -
     told = haru.did("resync request", "receive", data=asked.hex(), now=NOW)
     assert told == {"member": its_id.hex(), "signed": asked.hex()}
     granted = own.room.commit(own.keys, [Resync(ResyncRequest.parse(asked))], [], NOW, random)
-    assert granted.copies.keys() == {other_id}
+    assert granted.copies.keys() == {its_id, other_id}
     haru.did("committed", "receive", data=granted.copies[other_id].hex(), now=NOW)
     before = own.room.roster[its_id]
     joined = junho.did("joined", "join", invitation=granted.invitations[its_id].hex(), now=NOW)
@@ -372,7 +372,7 @@ def test_a_member_of_this_library_is_let_in_anew_there(peer: Callable[[str], Pee
     granted = junho.did("committed", "commit", operations=[[4, {"bin": asked.hex()}]], guests=[],
                         directory=[], now=NOW)  # fmt: skip
     copies = junho.copies(granted)
-    assert copies.keys() == {second.room.own_id}
+    assert copies.keys() == {me, second.room.own_id}
     applied = second.room.apply(copies[second.room.own_id], NOW)
     assert [(each.id, each.resynced) for each in applied.resynced] == [(me, NOW)]
     (invitation,) = granted["invitations"]

@@ -3,7 +3,8 @@
     python -m tests.kill.director FOLDER ORDERS
 
 ORDERS is JSON, see `Orders`. It forks a process for each session, so that nothing is imported
-again; it has no threads of its own. The last line that it prints is a report, as JSON.
+again; it has no threads of its own. The last line that it prints is a report, as JSON; what is
+wrong, and how far it is, goes to standard error.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tests.kill.worker import Session, live
 
 __all__ = ["Orders", "Report"]
 
+PROGRESS = 500  # points from one word of how far it is to the next
 LIFE = 60  # seconds after which a process is ended that hangs
 
 
@@ -250,12 +252,14 @@ class Director:
         sessions: dict[tuple[str, int, str], list[Point]] = {}
         for point in points:
             sessions.setdefault((point.scenario, point.step, point.actor), []).append(point)
-        for point in self.choose(points):
+        for place, point in enumerate(self.choose(points)):
+            if place and place % PROGRESS == 0:
+                print(f"{self._orders.part}: {place} points", file=sys.stderr, flush=True)
             problems = self.kill(point, sessions[point.scenario, point.step, point.actor])
             if problems:
                 self.report.problems[str(point)] = problems
                 if not self._orders.flaws:
-                    print(point, *problems, sep="\n  ", flush=True)
+                    print(point, *problems, sep="\n  ", file=sys.stderr, flush=True)
         self.report.seconds = round(time.monotonic() - started, 1)
         return self.report
 

@@ -22,7 +22,7 @@ from tests.kill.scenarios import SCENARIOS
 
 # Sending, receiving, committing, joining, viewing; and repair, resync, burning, receipts and pins.
 PATHS = (("group", "direct", "live", "leave"), ("repair", "resync", "burn", "pins"))
-SAMPLES = (42, 44)  # every kind of point once, and of the second above all what is its own
+SAMPLES = (46, 40)  # every kind of point once; of the second above all what is its own
 OWN = ("put asked", "put answered", "put commit", "put slot", "put resync", "put burned",
        "put recall", "put receipts", "put pin", "recall, after", "burn, done")  # fmt: skip
 PARTS = os.cpu_count() or 1

@@ -343,9 +343,8 @@ async def live(
     clock = ManualClock(session.now)
     actor = Actor(root, session.actor, clock, points, early=early)
     past = {(n["what"], n["at"]) for n in actor.notes() if n["what"] in {"begun", "done"}}
-    clock.advance(passed([
-        act for place, act in enumerate(session.acts) if ("done", f"{session.number}/{place}") in past
-    ]))  # fmt: skip
+    done = [act for n, act in enumerate(session.acts) if ("done", f"{session.number}/{n}") in past]
+    clock.advance(passed(done))
     async with actor:
         for place, act in enumerate(session.acts):
             at = f"{session.number}/{place}"
