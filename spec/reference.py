@@ -1698,6 +1698,7 @@ def make_commit(
     entry = make_entry(own, parent.room, me, dh_public(leaf), sign_public(new_seed), version)
     roster = roster.replace(roster.find(me)._replace(signed=entry))  # 6
     ephemeral = random(32)  # 7
+    fail_if(parent.number >= 2**32, "bad-form")  # 1.4
     commit = note("commit", build(
         "commit", parent.room, parent.number, parent.transcript, me, time, operations, embedded,
         entry, dh_public(ephemeral), state_hash(roster.encode(), policy),
@@ -1816,6 +1817,7 @@ class Turn(NamedTuple):
 
 def direct_commit(parent: Epoch, me: bytes, turn: Turn) -> bytes:
     """The direct commit of a turn (REQ-DIR-03). `me` is the committer."""
+    fail_if(parent.number >= 2**32, "bad-form")  # 1.4
     return note("direct commit", build(
         "direct commit", parent.room, parent.number, parent.transcript, me,
         turn.leaf_key, turn.ephemeral_key, turn.entry,

@@ -6,9 +6,10 @@ cannot be judged yet waits, bounded, and is tried again when its room has moved 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from . import actions, burning, repairing, resyncing, viewing
+from .arrival import Arrival
 from .content import Announcement, Burn, Leave, Said, Viewed
 from .conversation import Conversation
 from .engine import Engine
@@ -20,12 +21,9 @@ from .events import (
     MessageArrived,
     MessagesMissing,
     Person,
-    Rejected,
     RemovedFromRoom,
     ResyncAsked,
     RoomChanged,
-    RoomJoined,
-    RoomReplaced,
 )
 from .faces import Faces, person
 from .formats import (
@@ -38,18 +36,15 @@ from .formats import (
     SIGNED,
 )
 from .group import CommitApplied
-from .holdings import OwnMailbox, RoomMeta
 from .identity import open_signed
 from .inbox import Kept
-from .invitation import Invitation
+from .joining import take_invitation
 from .limits import (
     MAX_ENVELOPE,
     MAX_WAITING,
     MAX_WAITING_BYTES,
-    PACKAGE_LIFETIME,
-    SIGNED_PREKEY_GRACE,
 )
-from .mailbox import Mailbox, MailboxKeys
+from .mailbox import Mailbox
 from .membership import Member, Roster
 from .message import ParsedMessage
 from .ports import Delivery, Transaction
@@ -61,22 +56,6 @@ from .wire import decode, encode, kind_of, peek_type
 __all__ = ["Faces", "arrive", "person", "retry_waiting"]
 
 _CONTACT = bytes(32)
-
-
-@dataclass(slots=True)
-class Arrival:
-    """One delivery being processed: the device, the transaction, the time, the events so far."""
-
-    engine: Engine
-    tx: Transaction
-    faces: Faces
-    now: int
-    events: list[Event] = field(default_factory=list)
-    moved_on: list[bytes] = field(default_factory=list)  # rooms whose waiting input may fit now
-
-    def reject(self, error: RemoteError, room: bytes | None) -> None:
-        """Tell the application that something was refused."""
-        self.events.append(Rejected(error.reason, error.detail, room))
 
 
 def arrive(
@@ -116,10 +95,10 @@ def _dispatch(
             case SIGNED.type:
                 _request(arrival, payload, None if contact else room)
             case INVITATION.type if contact:
-                _invitation(arrival, payload)
+                take_invitation(arrival, payload)
             case OPENING.type if contact:
                 invitation, message = OPENING.parse(payload)
-                joined = _invitation(arrival, invitation)
+                joined = take_invitation(arrival, invitation)
                 if joined is not None:
                     _message(arrival, joined, message)
             case _:
@@ -275,54 +254,6 @@ def _changed(
         change.policy,
         tuple(person(room, member) for member in change.resynced),
     )
-
-
-# --- invitations ---------------------------------------------------------------------------------
-
-
-def _invitation(arrival: Arrival, data: bytes) -> Room | None:
-    """Join, once: the same invitation again gives the room it opened, if it is still there."""
-    engine, tx, now = arrival.engine, arrival.tx, arrival.now
-    seen = b"seen/" + H(b"invitation seen", data)
-    record = tx.get(seen)
-    if record is not None:
-        room_id, _ = decode(record, limit=128)
-        return engine.rooms.get(room_id)
-    invitation = Invitation.parse(data)
-    shelved = engine.packages.get(invitation.package_hash)
-    if shelved is None:
-        raise RemoteError(Reason.UNKNOWN_PACKAGE, "not an invitation to a package of this device")
-    room, _ = Room.join(engine.owner, shelved.keys, data, now)
-    old = engine.rooms.get(room.id)
-    anew = resyncing.is_answer(engine, invitation, old, room)
-    if anew:
-        resyncing.start_anew(engine, tx, room.id)
-    elif old is not None and not old.closed:
-        # Perhaps it has been removed and added again, and has yet to learn of the first.
-        raise HeldError(Reason.ALREADY_MEMBER, "this device is in that room")
-    tx.put(seen, encode([room.id, now + PACKAGE_LIFETIME + SIGNED_PREKEY_GRACE]))
-    if not anew:  # else the package has gone along with the request
-        keys = shelved.keys.without(invitation.prekey_index)
-        engine.put_package(tx, replace(shelved, keys=keys))
-    own = OwnMailbox(MailboxKeys.generate(engine.random), room.id)
-    engine.put_mailbox(tx, own)
-    engine.add_room(tx, room, RoomMeta(own.keys.mailbox.address, announced=False))
-    inviter = room.roster.of(invitation.inviter)
-    assert inviter is not None  # joining has checked it
-    conversation = arrival.faces.conversation(room.id)
-    arrival.events.append(RoomJoined(conversation, person(room, inviter), anew))
-    if room.direct:
-        replaced = actions.settle_direct(engine, tx, invitation.inviter, room, now)
-        if replaced is not None:
-            old_room, new_room = (arrival.faces.conversation(key) for key in replaced)
-            arrival.events.append(RoomReplaced(old_room, new_room))
-        arrival.moved_on.append(room.id)
-        return room  # a 1:1 room is answered by a person, not by a device
-    if room.first_refresh_due and not room.came_back:  # that waits for what is on its way
-        actions.commit(engine, tx, room, [], [], now)
-    engine.announce(tx, room, now)
-    arrival.moved_on.append(room.id)
-    return room
 
 
 # --- what has to wait ----------------------------------------------------------------------------

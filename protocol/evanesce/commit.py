@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .epoch import NO_TRANSCRIPT
-from .errors import Reason, RemoteError
+from .errors import LocalError, Reason, RemoteError
 from .formats import COMMIT, DIRECT_COMMIT, GENESIS, SIGNED_COMMIT
 from .identity import Identity
 from .keypackage import KeyPackage
+from .limits import MAX_INDEX
 from .membership import Credential, Member, Mode, Policy, Role, Roster, creator_id, member_id
 from .membership import state_hash as hash_state
 from .operations import LEAVE_PROOF, Operation, operation_from_value
@@ -48,7 +49,9 @@ class Commit:
         ephemeral_key: bytes,
         state_hash: bytes,
     ) -> Commit:
-        """Make a commit from its fields."""
+        """Make a commit from its fields. Raise `LocalError` (bad-form): no number is left."""
+        if epoch > MAX_INDEX:
+            raise LocalError(Reason.BAD_FORM, "no number is left for an epoch")
         data = COMMIT.build(
             room, epoch, transcript, committer, time,
             [operation.value() for operation in operations],
@@ -199,5 +202,10 @@ def direct_commit(
     ephemeral_key: bytes,
     entry: bytes | None,
 ) -> bytes:
-    """The commit of a turn in a direct room. It never travels: both sides build it (REQ-DIR-03)."""
+    """The commit of a turn in a direct room. It never travels: both sides build it (REQ-DIR-03).
+
+    Raise `RemoteError` (bad-form): no number is left for an epoch.
+    """
+    if epoch > MAX_INDEX:
+        raise RemoteError(Reason.BAD_FORM, "no number is left for an epoch")
     return DIRECT_COMMIT.build(room, epoch, transcript, committer, leaf_key, ephemeral_key, entry)

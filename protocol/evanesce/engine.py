@@ -302,7 +302,7 @@ class Engine:
 
     def mark_stale(self, tx: Transaction) -> tuple[bytes, ...]:
         """The store is an older copy: nothing is sealed any more in the rooms there are."""
-        for room, meta in list(self.meta.items()):
+        for room in list(self.meta):
             self.forget_asked(tx, room)  # of then: whoever has granted it may do so again
             self.put_meta(tx, room, replace(self.meta[room], stale=True))
         return tuple(self.meta)

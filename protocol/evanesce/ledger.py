@@ -235,9 +235,9 @@ class Ledger:
     ) -> None:
         """A member is let in anew in this epoch: what it has not got of commits, it never will."""
         for key, entry in list(self._entries.items()):
-            if entry.room == room and entry.commit and entry.epoch < epoch:
-                if member in entry.unconfirmed:
-                    self.note(tx, key, {member: Recipient.failed(member, Reason.ROOM_CLOSED)}, now)
+            earlier = entry.room == room and entry.commit and entry.epoch < epoch
+            if earlier and member in entry.unconfirmed:
+                self.note(tx, key, {member: Recipient.failed(member, Reason.ROOM_CLOSED)}, now)
 
     def answered(self, tx: Transaction, room: bytes, peer: bytes, epoch: int, now: int) -> None:
         """The peer has answered an epoch in which this device sent one message and no more."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from .chain import SendingChain
 from .commit import direct_commit
 from .epoch import EpochKeys, epoch_secret, open_slot, prefix_of, seal_slot, transcript_hash
-from .errors import LocalError, Reason, RemoteError
+from .errors import LocalError, Reason, RemoteError, local_fault
 from .identity import IdentityKeys
 from .membership import Credential, make_entry
 from .message import Header, TurnFields
@@ -44,9 +44,10 @@ def begin_turn(
         roster = roster.change(state.own, credential=entry)
     ephemeral, ephemeral_key = dh_keypair(random)
     signed = None if entry is None else entry.signed
-    commit = direct_commit(
-        state.id, parent.number, parent.transcript, state.own, leaf_key, ephemeral_key, signed
-    )
+    with local_fault():
+        commit = direct_commit(
+            state.id, parent.number, parent.transcript, state.own, leaf_key, ephemeral_key, signed
+        )
     r = random(32)
     slot = seal_slot(r, ephemeral, commit, ephemeral_key, peer, peer_leaf)
     secret = epoch_secret(parent.inits[state.own].reveal(), r, commit)

@@ -54,7 +54,7 @@ def scene() -> tuple[Stream, bytes, bytes, bytes, bytes, bytes, bytes, bytes]:
 
 def message_cases() -> Iterator[Json]:
     random, room, transcript, sender, context, key, seed, fresh = scene()
-    header = [room, transcript[:8], sender, 7, bytes(16), None, 0, None]
+    header: list[Any] = [room, transcript[:8], sender, 7, bytes(16), None, 0, None]
     turn = [random(32), random(32), random(48), None]
     text = TEXT
     headers: dict[str, list[Any]] = {

@@ -127,7 +127,7 @@ def resync_commit_cases() -> Iterator[Json]:
 
 
 def refused_applying(three: Place, kept: dict[str, tuple[Wish, Json]]) -> Iterator[Json]:
-    """The device that is let in anew gets its copy: as it should, and with a slot, by an insider."""
+    """The device that is let in anew gets its copy: as it should, and one with a slot."""
     wish, made = kept["resync"]
     bob = three.people["bob"]
     draws = un(inputs_of("resync", wish, 1)["random"])

@@ -111,6 +111,24 @@ async def test_what_it_had_of_the_room_is_erased_and_its_old_mailbox_closed(
     await world.check_talk(room, mina, junho, sora)
 
 
+async def test_what_overtakes_the_invitation_is_of_the_new_place_and_is_kept(
+    world: World, mina: Actor, junho: Actor, sora: Actor, room: Conversation
+) -> None:
+    """REQ-EPOCH-25, REQ-ENV-15: a message to the contact mailbox waits there for its epoch."""
+    await fall_back(world, mina, room)
+    await mina.room(room).ask_resync()
+    await world.settle()
+    world.relay.paused = True
+    await junho.room(room).resync(junho.person(room, mina))
+    await world.settle()
+    world.relay.keep_back_last(mina.mailbox(None).address)
+    mina.arrived()
+    await junho.room(room).send("faster than the invitation")
+    assert await mina.heard() == []
+    await world.relay.let_go()
+    assert await mina.heard() == ["faster than the invitation"]
+
+
 async def test_messages_that_had_come_stay_in_the_inbox(
     world: World, mina: Actor, junho: Actor, sora: Actor, room: Conversation
 ) -> None:

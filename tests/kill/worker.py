@@ -19,6 +19,7 @@ from typing import Any, Self
 from evanesce import (
     Card,
     Conversation,
+    DeliveryFailed,
     Device,
     Event,
     LocalError,
@@ -107,6 +108,8 @@ def described(event: Event) -> dict[str, Any]:
             return {"event": "MessageEvaporated", "message": message.hex()}
         case MessagesMissing(lost=lost):
             return {"event": "MessagesMissing", "lost": lost}
+        case DeliveryFailed(reason, epoch=epoch):
+            return {"event": "DeliveryFailed", "reason": str(reason), "epoch": epoch}
         case Rejected(reason, detail):
             return {"event": "Rejected", "reason": str(reason), "detail": detail}
         case _:
