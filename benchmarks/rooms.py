@@ -136,14 +136,14 @@ class Company:
         said = (Said(f"Message {n} of this room", self._now, Evaporation()) for n in range(count))
         others = len(self._others)
         return [
-            self._of(n % others, text) if others else self.text()
+            self._of(n % others, text) if others else self.text(self._now)
             for n, text in enumerate(said)
         ]
 
-    def text(self) -> bytes:
+    def text(self, sent: int) -> bytes:
         """A message of the founder."""
-        said = Said("The first to arrive", self._now, Evaporation())
-        return self.room.send(self._founder.identity, said, self._now, RANDOM).message
+        said = Said("The first to arrive", sent, Evaporation())
+        return self.room.send(self._founder.identity, said, sent, RANDOM).message
 
     def _of(self, place: int, content: Content) -> bytes:
         """A message of one who has no state of its own: the founder's copy of its chain is it."""
@@ -186,7 +186,7 @@ async def make(path: Path, settings: argparse.Namespace, rooms: int, now: int) -
                 check(device, company, settings.messages)
             if len(device.rooms) != rooms:
                 raise RuntimeError(f"{len(device.rooms)} rooms have been made")
-    envelope = seal_envelope(package.contact, company.text(), RANDOM)
+    envelope = seal_envelope(package.contact, company.text(now + settings.away), RANDOM)
     return Made(path, key, company.room.id, package.contact.address, envelope)
 
 
@@ -219,7 +219,7 @@ def run(made: Made, what: str, now: int, *, passphrase: bool) -> dict[str, float
         }  # fmt: skip
         done = subprocess.run(  # noqa: S603  this interpreter, on the file beside this one
             [sys.executable, str(START)], input=json.dumps(task), stdout=subprocess.PIPE,
-            text=True, check=True,
+            text=True, check=True, timeout=120,
         )  # fmt: skip
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
