@@ -204,8 +204,9 @@ class Ledger:
         return Report.load(record)
 
     def note(
-        self, tx: Transaction, key: bytes, news: Mapping[bytes, Recipient], now: int
-    ) -> None:
+        self, tx: Transaction, key: bytes, news: Mapping[bytes, Recipient], now: int,
+        *, tell: bool = True,
+    ) -> None:  # fmt: skip
         """Enter new states, by member. What is confirmed stays so; what is forgotten, too."""
         record = tx.get(_PREFIX + key)
         if record is None:
@@ -220,7 +221,8 @@ class Ledger:
             return
         after = tuple(changed.get(r.member, r) for r in report.recipients)
         self._put(tx, replace(report, recipients=after, changed=now))
-        self._tell(report, changed.values())
+        if tell:
+            self._tell(report, changed.values())
 
     # --- what proves that something has come ------------------------------------------------------
 
@@ -237,7 +239,8 @@ class Ledger:
         for key, entry in list(self._entries.items()):
             earlier = entry.room == room and entry.commit and entry.epoch < epoch
             if earlier and member in entry.unconfirmed:
-                self.note(tx, key, {member: Recipient.failed(member, Reason.ROOM_CLOSED)}, now)
+                failed = Recipient.failed(member, Reason.ROOM_CLOSED)  # no news to anybody
+                self.note(tx, key, {member: failed}, now, tell=False)
 
     def answered(self, tx: Transaction, room: bytes, peer: bytes, epoch: int, now: int) -> None:
         """The peer has answered an epoch in which this device sent one message and no more."""

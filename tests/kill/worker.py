@@ -19,19 +19,13 @@ from typing import Any, Self
 from evanesce import (
     Card,
     Conversation,
-    DeliveryFailed,
     Device,
     Event,
     LocalError,
     MessageArrived,
-    MessageBurned,
-    MessageEvaporated,
-    MessagesMissing,
-    MessageViewed,
     Person,
     RawKey,
     Reason,
-    Rejected,
     SqliteStore,
 )
 from evanesce.ports import ManualClock, Transaction
@@ -42,6 +36,7 @@ from tests.kill.copies import anchor, keep_copy, put_back
 from tests.kill.erasures import RowJournal
 from tests.kill.points import Journal, Points, read_journal
 from tests.kill.reopened import check_reopened
+from tests.kill.telling import described
 from tests.kill.wrapping import (
     KillableStore,
     KillableTransport,
@@ -92,28 +87,6 @@ def waiting_in(root: Path) -> list[str]:
         if len(path.name) == 32 and not path.with_name(f"{path.name}.spent").exists():
             found.append(path.name)
     return found
-
-
-def described(event: Event) -> dict[str, Any]:
-    """What the journal says of an event."""
-    match event:
-        case MessageArrived():
-            return {"event": "MessageArrived", "message": event.message.id.hex()}
-        case MessageBurned(message=message):
-            return {"event": "MessageBurned", "message": message.hex()}
-        case MessageViewed(by=by, message=message):
-            whose = by.identity.fingerprint.hex()
-            return {"event": "MessageViewed", "message": message.hex(), "by": whose}
-        case MessageEvaporated(message):
-            return {"event": "MessageEvaporated", "message": message.hex()}
-        case MessagesMissing(lost=lost):
-            return {"event": "MessagesMissing", "lost": lost}
-        case DeliveryFailed(reason, epoch=epoch):
-            return {"event": "DeliveryFailed", "reason": str(reason), "epoch": epoch}
-        case Rejected(reason, detail):
-            return {"event": "Rejected", "reason": str(reason), "detail": detail}
-        case _:
-            return {"event": type(event).__name__}
 
 
 class Actor:
