@@ -113,6 +113,11 @@ def right_cases() -> Iterator[Json]:
             yield right(f"{who}-becomes-{called}", f"{who} sets its own role to {called}", roster,
                         bob, [ref.SET_ROLE, bob.id, new], None if new < role else "not-entitled",
                         "owner-becomes-member")  # fmt: skip
+        if role == ADMIN:
+            yield right("admin-removes-owner-other-admission",
+                        "two faults: the right, then the admission", roster, bob,
+                        [ref.REMOVE, roster.members[0].id, bytes(32)], "not-entitled",
+                        "owner-removes-member")  # fmt: skip
         yield right(f"{who}-sets-role-of-nobody", f"{who} sets the role of nobody", roster, bob,
                     [ref.SET_ROLE, bytes(32), 0], "unknown-member",
                     "owner-makes-member-admin")  # fmt: skip
