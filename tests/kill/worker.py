@@ -268,6 +268,8 @@ class Actor:
         if again and any(n["what"] == "sending" and n["text"] == text for n in self.notes()):
             return
         room = self.room(kind)
+        if room is None and kind == "direct" and self._died_speaking():
+            return  # whoever began the room died before its first word: nobody knows of it
         assert room is not None, f"{self.name} is in no such room"
         own = self.device.identity
         to = [p.identity.fingerprint.hex() for p in room.members if p.identity != own]
@@ -300,6 +302,17 @@ class Actor:
                 raise
             self.journal.note("gone", message=name)
         self.journal.note("closed", message=name)
+
+    def _died_speaking(self) -> bool:
+        """Whether another was killed while it said something in a 1:1 room."""
+        for path in self.path.parent.glob(f"*{self.path.suffix}"):
+            notes = read_journal(path)
+            sent = {note["text"] for note in notes if note["what"] == "sent"}
+            under_way = {note["text"] for note in notes
+                         if note["what"] == "sending" and note["kind"] == "direct"}  # fmt: skip
+            if under_way - sent:
+                return True
+        return False
 
     def notes(self) -> list[dict[str, Any]]:
         """All that it has ever written down."""

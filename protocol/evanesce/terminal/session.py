@@ -24,8 +24,8 @@ from .roombook import RoomBook
 __all__ = ["Mail", "Session", "open_session"]
 
 _PAUSE: Final = 0.25  # seconds between two looks: who chats does not want to wait for a second
-_CATCH_UP: Final = 5.0
-_SENT: Final = 3.0
+_CATCH_UP: Final = 10.0
+_SENT: Final = 6.0
 
 
 class Mail:
