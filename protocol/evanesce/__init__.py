@@ -34,7 +34,7 @@ from .events import (
 )
 from .identity import Identity, safety_number
 from .keypackage import Card
-from .ledger import Recipient, Report, State
+from .ledger import Recipient, Report, SentMessage, State
 from .membership import Mode, Policy, Role
 from .pins import Pin
 from .room import Room
@@ -89,6 +89,7 @@ __all__ = [
     "RoomChanged",
     "RoomJoined",
     "RoomReplaced",
+    "SentMessage",
     "SqliteStore",
     "State",
     "StorageError",

@@ -76,12 +76,14 @@ class Said:
             self.evaporation.check()
         except RemoteError as error:
             raise LocalError(error.reason, error.detail) from error
-        if self.quote is not None and (type(self.quote) is not bytes or len(self.quote) != 16):
+        quote = self.quote
+        if quote is not None and (not isinstance(quote, bytes) or len(quote) != 16):
             raise LocalError(Reason.BAD_INPUT, "a message id has 16 bytes")
         form = TEXT if isinstance(self.body, str) else DATA
         evaporation = self.evaporation
         return form.build(
-            self.sent, evaporation.after_view, evaporation.lifetime, self.quote, self.body
+            self.sent, evaporation.after_view, evaporation.lifetime,
+            None if quote is None else bytes(quote), self.body,
         )
 
     def __repr__(self) -> str:
@@ -114,11 +116,11 @@ class Leave:
 
 def _named(messages: tuple[bytes, ...]) -> list[Value]:
     """The ids of 1 to 256 messages. Raise `LocalError` (bad-input, too-large)."""
-    if not messages or any(type(key) is not bytes or len(key) != 16 for key in messages):
+    if not messages or any(not isinstance(key, bytes) or len(key) != 16 for key in messages):
         raise LocalError(Reason.BAD_INPUT, "ids of messages have 16 bytes")
     if len(messages) > MAX_NAMED:
         raise LocalError(Reason.TOO_LARGE, f"{len(messages)} messages, {MAX_NAMED} allowed")
-    return list(messages)
+    return [bytes(key) for key in messages]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .events import MessageHandle, Person
     from .keypackage import Card
-    from .ledger import Report
+    from .ledger import Report, SentMessage
     from .operations import Operation
     from .pins import Pin
     from .room import Room
@@ -41,8 +41,8 @@ class Host(Protocol):
         after_view: int | None,
         lifetime: int | None,
         quote: bytes | None,
-    ) -> bytes:
-        """Send; return the message id."""
+    ) -> SentMessage:
+        """Send; return the message id, with the report."""
 
     async def commit(
         self, room: bytes, operations: Sequence[Operation], guests: Sequence[tuple[Card, Role]]
@@ -208,8 +208,12 @@ class Conversation:
         after_view: int | None = None,
         lifetime: int | None = None,
         quote: bytes | None = None,
-    ) -> bytes:
-        """Send text (`str`) or data (`bytes`) of at most 65,536 bytes; return the message id.
+    ) -> SentMessage:
+        """Send text (`str`) or data (`bytes`) of at most 65,536 bytes.
+
+        Return the message id, whose `report` says for each member how its copy stands once the
+        message is stored; `report(id)` says it later. To send is to store: the copies go out, and
+        out again, whatever happens to this process.
 
         `after_view`: seconds from viewing to erasure, 0 for on closing. `lifetime`: seconds from
         sending to erasure, at most 72 hours. What is not given is the room's; the stricter of both
@@ -241,7 +245,7 @@ class Conversation:
         device here, or forgotten), bad-input, too-large; and, when the others have to be told, as
         `send` does, but for identity-changed: then nothing is burned.
         """
-        keys = [each if isinstance(each, bytes) else each.id for each in messages]
+        keys = [bytes(each if isinstance(each, bytes) else each.id) for each in messages]
         await self._host.burn(self.id, keys)
 
     async def burnable(self) -> list[bytes]:

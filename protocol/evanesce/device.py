@@ -17,7 +17,7 @@ from .events import MessageArrived, MessageEvaporated, MessageHandle, Person
 from .identity import Identity
 from .inbox import Kept
 from .keypackage import Card
-from .ledger import Report, commit_key
+from .ledger import Report, SentMessage, commit_key
 from .membership import Mode, Policy, Role
 from .operations import Operation
 from .overview import Overview
@@ -187,14 +187,16 @@ class Device(Pinning, Overview):
         after_view: int | None,
         lifetime: int | None,
         quote: bytes | None,
-    ) -> bytes:
+    ) -> SentMessage:
         """Send to a room; see `Conversation.send`."""
 
-        def speak(tx: Transaction, now: int) -> bytes:
+        def speak(tx: Transaction, now: int) -> SentMessage:
             found = self.room(room)
             evaporation = actions.evaporation_in(found, after_view, lifetime)
-            said = Said(body, now, evaporation, quote)
-            return actions.speak(self.engine, tx, found, said, now)
+            quoted = bytes(quote) if isinstance(quote, SentMessage) else quote
+            said = Said(body, now, evaporation, quoted)
+            key = actions.speak(self.engine, tx, found, said, now)
+            return SentMessage.of(self.engine.ledger.report(tx, key))
 
         return await self._run(speak)
 

@@ -32,7 +32,7 @@ from .limits import DAY, RETENTION
 from .ports import Transaction
 from .wire import decode, encode
 
-__all__ = ["Ledger", "Recipient", "Report", "State", "commit_key"]
+__all__ = ["Ledger", "Recipient", "Report", "SentMessage", "State", "commit_key"]
 
 KEPT_MESSAGE = RETENTION  # seconds that a message may wait, and that its entry is kept after that
 KEPT_COMMIT = 30 * DAY
@@ -112,6 +112,23 @@ class Report:
         key, room, epoch, commit, made, rows, *later = decode(data, limit=_LIMIT)
         recipients = tuple(Recipient(m, _STATES[state], *rest) for m, state, *rest in rows)
         return cls(key, room, epoch, commit, made, recipients, *later)
+
+
+class SentMessage(bytes):
+    """The id of a message that has just been stored, 16 bytes, with the report on its copies.
+
+    `report` is as it stands when `Conversation.send` has stored the message: a copy is pending, or
+    has failed. Ask `Conversation.report` for what has become of it since.
+    """
+
+    report: Report
+
+    @classmethod
+    def of(cls, report: Report) -> SentMessage:
+        """The id that a report is about, with the report."""
+        made = cls(report.id)
+        made.report = report
+        return made
 
 
 def commit_key(room: bytes, epoch: int) -> bytes:

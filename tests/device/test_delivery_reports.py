@@ -465,3 +465,25 @@ async def test_an_unknown_id_is_refused(world: World, mina: Actor) -> None:
     for call in (device.report, device.retry):
         with refused(Reason.UNKNOWN_MESSAGE, mina.store, error=LocalError):
             await call(Stream("nothing")(16))
+
+
+async def test_what_is_sent_comes_with_its_report(world: World) -> None:
+    """One entry for each member, from the transaction that has stored the message."""
+    mina, junho, sora = [await world.open(name) for name in ("Mina", "Junho", "Sora")]
+    room = await world.group(mina, junho, sora)
+    sent = await room.send("hello")
+    assert len(sent) == 16
+    assert sent.report.id == sent
+    assert {row.member for row in sent.report.recipients} == {
+        person.member for person in room.members if person.identity != mina.device.identity
+    }
+    assert {row.state for row in sent.report.recipients} == {State.PENDING}
+    await world.settle()
+    assert {row.state for row in (await room.report(sent)).recipients} == {State.SENT}
+    again = await room.send("as I said", quote=sent)
+    await world.settle()
+    (_, quoting) = await junho.device.inbox(junho.room(room))
+    assert quoting.quote == sent
+    await room.burn(sent, again)
+    await world.settle()
+    assert await junho.device.inbox(junho.room(room)) == []
