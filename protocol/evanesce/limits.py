@@ -81,3 +81,13 @@ RETENTION: Final = 72 * HOUR
 MAILBOX_DRAIN_MIN: Final = 72 * HOUR
 MAILBOX_DRAIN_MAX: Final = 30 * DAY
 MAX_NAME: Final = 256
+
+# Relay. One request or frame: as many envelopes as one message in a large group has copies.
+MAX_BATCH: Final = 256
+MAX_BLOB: Final = 1024 * 1024  # a chunk of a file or of a roster
+MAX_PUBLISHED: Final = 100  # one-time packages of one device that wait at a relay
+MAX_CREDIT: Final = 1_000  # envelopes that may be on their way to a reader who has acked none
+MAX_CREDIT_BYTES: Final = 16 * 1024 * 1024
+RETENTION_MIN: Final = 48 * HOUR  # a relay may keep envelopes for less than `RETENTION`
+QUARTER: Final = 91 * DAY  # a mailbox that was not made in this one or the last is removed
+NOTICE_LIFETIME: Final = 90 * DAY  # of a notice of a disclosure

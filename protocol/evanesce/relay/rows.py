@@ -1,0 +1,100 @@
+"""What a relay needs of the store below it: rows that are added once, and a table (spec 22.6).
+
+A store knows nothing of mailboxes. What it is given is sealed, under names that tell nothing, and
+all of it goes when its hour has come. `evanesce.testing.check_relay_store` checks a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Place", "RelayStore", "Row", "StoreFailure", "Usage"]
+
+PLACE_BYTES = 16
+
+
+class StoreFailure(Exception):
+    """The store did not do it, or it cannot be told whether it did: `relay-busy`."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """The name of a row: the hour of its expiry, and 16 pseudo-random bytes."""
+
+    hour: int
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row: its place, and sealed data (1 to about 2.1 million bytes)."""
+
+    place: Place
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How full a store is."""
+
+    rows: int  # blanks included
+    bytes: int  # of data, about
+    limit: int | None  # bytes it may take, if it has a bound of its own
+
+
+class RelayStore(Protocol):
+    """Rows and a table of buckets. Each method may raise `StoreFailure`, having done all or some.
+
+    Everything that returned is durable. All methods may be called at the same time.
+    """
+
+    shared: bool
+    """Whether other relay processes may change the same store while this one runs."""
+
+    async def start(self) -> None:
+        """Open it; make it if there is none. Raise `LocalError` (bad-store), saying which promise
+        its version or settings would break."""
+
+    async def stop(self) -> None:
+        """Close it. What is under way is finished or fails."""
+
+    async def add(self, rows: Sequence[Row]) -> list[bool]:
+        """Add rows, each where its place is free; True for those that this call has added.
+
+        A place is taken by a row or by a blank. Where two calls try one place, one gets it.
+        """
+
+    async def read(self, places: Sequence[Place]) -> list[bytes | None]:
+        """The data at these places: empty for a blank, None where there is nothing.
+
+        It sees whatever any `add` or `blank` on any process had returned before it was called.
+        """
+
+    async def blank(self, places: Sequence[Place]) -> list[bool]:
+        """Erase the data at these places, which stay taken; True where this call has done it.
+
+        False for blanks and where there is nothing. Of several calls, one gets True.
+        """
+
+    async def forget(self, hour: int) -> int:
+        """Erase all rows, blanks included, whose hour is `hour` or earlier; return how many."""
+
+    async def bucket(self, number: int) -> tuple[int, bytes | None]:
+        """A bucket of the table with its version; None (version 0) if it was never written."""
+
+    async def swap(self, number: int, version: int, data: bytes) -> bool:
+        """Write a bucket if its version is still this one. All are of one size."""
+
+    async def wake(self, tags: Sequence[bytes]) -> None:
+        """Tell all processes on this store, this one as well, that something has changed.
+
+        Best effort: nothing is stored, and nothing fails.
+        """
+
+    def listen(self, heard: Callable[[bytes], None]) -> None:
+        """Call `heard` with each tag of a `wake`, in the event loop, from `start` on."""
+
+    async def usage(self) -> Usage:
+        """How full it is."""
