@@ -131,12 +131,6 @@ class Outbox:
         return [report for _, _, report in held]
 
     @staticmethod
-    def queued(tx: Transaction) -> list[tuple[bytes, bytes, Outgoing]]:
-        """What waits, in order: the record's name, the room, the envelope."""
-        waiting = Outbox.waiting(tx)
-        return [(item.name, item.room, out) for item, out in Outbox.load_envelopes(tx, waiting)]
-
-    @staticmethod
     def waiting(tx: Transaction) -> list[Queued]:
         """What waits, in order, without the envelopes."""
         waiting = []

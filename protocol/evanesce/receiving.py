@@ -13,7 +13,7 @@ from typing import Any
 
 from .backoff import RETRY, Backoff
 from .desk import TRANSPORT_FAULTS, Desk
-from .errors import Reason, RemoteError
+from .errors import Reason, RemoteError, StorageError
 from .ports import Delivery, Transport
 
 __all__ = ["Receiver"]
@@ -112,8 +112,15 @@ class Receiver:
     async def _take_all(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             self._failing.pop(delivery.address, None)
-        fresh = [await self._take(delivery) for delivery in deliveries]
+        fresh, failure = [], None
+        for delivery in deliveries:
+            try:
+                fresh.append(await self._take(delivery))
+            except StorageError as error:  # perhaps of one damaged room: the others go on
+                failure = failure or error
         self._wake()
+        if failure is not None:
+            raise failure
         self._stale = 0 if any(fresh) else self._stale + 1
         if self._stale > STALE:  # nothing new, and the same would come at once
             self._stale = 0

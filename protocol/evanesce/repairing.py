@@ -18,7 +18,7 @@ from .requests import asked_room, count_request, forget_counts, post_request, re
 from .room import Room
 from .wire import decode, encode, peek_type
 
-__all__ = ["answer", "ask"]
+__all__ = ["answer", "ask", "expire"]
 
 PATIENCE = 60  # seconds that a missing commit may take by itself
 SECOND = 600  # and then until all are asked, not only those who must know

@@ -9,7 +9,17 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from evanesce import Conversation, Device, Event, Reason, RefreshDue, StorageError, upkeep
+from evanesce import (
+    Conversation,
+    Device,
+    Event,
+    Reason,
+    RefreshDue,
+    StorageError,
+    StoreFailed,
+    upkeep,
+)
+from evanesce.backoff import RETRY
 from evanesce.engine import Engine
 from evanesce.faces import Faces
 from evanesce.holdings import RoomMeta
@@ -274,3 +284,25 @@ async def test_looks_that_follow_the_changes_are_never_too_late(
             assert erase is not None
             assert erase <= whole.erase
     assert whole.erase is not None
+
+
+async def test_a_damaged_room_does_not_hold_up_the_mail_of_others(
+    world: World, mina: Actor, junho: Actor, talk: Conversation, group: Conversation
+) -> None:
+    await mina.restart()
+    name = b"room/" + talk.id + b"/state"
+    record = mina.store.contents()[name]
+    with mina.store.transaction() as tx:
+        tx.put(name, record[:-1])
+    world.relay.paused = True
+    await junho.room(talk).send("lost on the way")
+    await junho.room(group).send("good morning")
+    world.relay.paused = False
+    await world.relay.let_go()
+    await world.settle()
+    assert await mina.heard() == ["good morning"]
+    assert {event.reason for event in mina.told(StoreFailed)} == {Reason.BAD_STORE}
+    with mina.store.transaction() as tx:  # put right, what waited is not lost
+        tx.put(name, record)
+    await world.advance(RETRY)
+    assert await mina.heard() == ["lost on the way"]
