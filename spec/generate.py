@@ -37,6 +37,7 @@ from spec.cases import (
     message,
     parse_requests,
     refusing,
+    relay,
     repair_requests,
     request_order,
     requests,
@@ -91,6 +92,7 @@ FILES: dict[str, Callable[[], Iterator[Json]]] = {
         resyncing.resync_commit_cases,
     ),
     "session.json": session.session_cases,
+    "relay.json": relay.relay_cases,
 }
 
 

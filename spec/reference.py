@@ -7,6 +7,8 @@ for anything else. The comments name the requirements that a line transcribes.
 
 import hashlib
 import hmac
+import json
+import re
 from typing import Any, Callable, NamedTuple, Sequence, TypeVar, Union  # noqa: UP035  nothing else imported
 
 from nacl import bindings as sodium
@@ -312,6 +314,33 @@ FORMS = {
     "viewed": Form(36, CONTENT_LIMIT, (MESSAGES,)),
     "burn": Form(37, CONTENT_LIMIT, (MESSAGES,)),
 }  # fmt: skip
+
+# Chapter 22.2 (REQ-RELAY-04): what a client and a relay say to each other.
+ADDRESS = FINGERPRINT = HASH = a_bin(32)
+CAPABILITY = TOKEN = ENVELOPE_ID = a_bin(16)
+SOME_ENVELOPE, REASON, NUMBER = a_bin(1, ENVELOPE_LIMIT), or_nil(a_text(32)), COUNT
+RELAY_FORMS = {
+    "put": Form(48, 4_194_304, (an_array(1, 256, fields(ADDRESS, CAPABILITY, ENVELOPE_ID,
+                                                        SOME_ENVELOPE)),)),
+    "outcomes": Form(49, 16_384, (an_array(1, 256, REASON),)),
+    "recall": Form(50, 32_768, (an_array(1, 256, fields(ADDRESS, CAPABILITY, ENVELOPE_ID)),)),
+    "publish": Form(51, 131_072, (FINGERPRINT, an_array(0, 100, SIGNED), or_nil(SIGNED))),
+    "claim": Form(52, 64, (FINGERPRINT,)),
+    "blob": Form(53, 1_048_832, (HASH, a_bin(1, 1_048_576))),
+    "blob deletion": Form(54, 96, (HASH, TOKEN)),
+    "challenge": Form(56, 64, (a_bin(32),)),
+    "delivery": Form(57, 2_097_280, (ADDRESS, ENVELOPE_ID, SOME_ENVELOPE)),
+    "notice": Form(58, 16_640, (ADDRESS, ENVELOPE_ID, a_bin(1, 16_384))),
+    "done": Form(59, 96, (NUMBER, REASON, SECONDS)),
+    "prove": Form(60, 160, (NUMBER, KEY, SIGNATURE)),
+    "make mailbox": Form(61, 128, (NUMBER, ADDRESS, HASH)),
+    "remove mailbox": Form(62, 64, (NUMBER, ADDRESS)),
+    "subscribe": Form(63, 64, (NUMBER, ADDRESS)),
+    "unsubscribe": Form(64, 64, (NUMBER, ADDRESS)),
+    "ack": Form(65, 8_192, (NUMBER, ADDRESS, an_array(1, 256, ENVELOPE_ID))),
+    "credit": Form(66, 32, (a_uint(1_000), a_uint(16_777_216))),
+}  # fmt: skip
+FORMS |= RELAY_FORMS
 
 
 def build(name: str, *values: Value) -> bytes:
@@ -2238,3 +2267,260 @@ def export_from(room: Room, label: bytes, size: int) -> bytes:
     fail_if(not 1 <= size <= 64, "bad-input")  # 1, local
     fail_if(exporter == ERASED, "room-closed")  # 2, local
     return export(exporter, label, size)  # 3
+
+
+# --- Chapter 22: what a relay is told, and what it does ------------------------------------------
+
+CLIENT_FRAMES = ("prove", "make mailbox", "remove mailbox", "subscribe", "unsubscribe", "ack",
+                 "credit")  # fmt: skip
+RELAY_FRAMES = ("challenge", "delivery", "notice", "done")
+CLIENT_FRAME_LIMIT, RELAY_FRAME_LIMIT = 8_192, 2_097_280
+HOUR, WAITING_LIMIT, STOCK_LIMIT = 3_600, 1_000, 100  # REQ-LIMIT-29, 39
+MOST_ENVELOPES, MOST_BYTES = 1_000, 16_777_216  # REQ-LIMIT-40
+QUARTER = 91 * 86_400  # REQ-LIMIT-42
+
+
+def read_frame(data: bytes, by_client: bool) -> tuple[str, list[Any]]:
+    """*read frame*: what a frame is, and its fields (REQ-RELAY-15)."""
+    taken, limit = (CLIENT_FRAMES, CLIENT_FRAME_LIMIT) if by_client else (
+        RELAY_FRAMES, RELAY_FRAME_LIMIT)  # fmt: skip
+    value = begin_parse(data, limit)  # 1
+    names = [name for name in taken if FORMS[name].type == value[1]]
+    fail_if(not names, "wrong-type")  # 2
+    return names[0], parse(data, names[0])  # 3
+
+
+def blob_names(content: bytes, token: bytes) -> tuple[bytes, bytes]:
+    """The hash of a blob, and that of its token (REQ-RELAY-08)."""
+    return H(b"blob", content), H(b"blob token", token)
+
+
+def check_publish(
+    given: bytes, packages: list[bytes], last_resort: bytes | None, now: int
+) -> list[KeyPackage]:
+    """*check publish* (REQ-RELAY-06)."""
+    last = [] if last_resort is None else [(last_resort, True)]
+    read = []
+    for signed, as_last_resort in [*((each, False) for each in packages), *last]:
+        package = read_key_package(signed)  # 1
+        fail_if(fingerprint(package.identity) != given, "wrong-identity")  # 2
+        fail_if(now > package.expiry, "expired")  # 3
+        fail_if(package.last_resort != as_last_resort, "bad-form")  # 4
+        read.append(package)
+    return read
+
+
+class Box:
+    """A mailbox at a relay: what waits in it, and the ids it knows, each until an hour."""
+
+    def __init__(self, capability_hash: bytes) -> None:
+        self.capability_hash = capability_hash
+        self.quarter = 0  # in which its owner last made it
+        self.waiting: dict[bytes, bytes] = {}
+        self.known: dict[bytes, int] = {}
+
+
+class Stock:
+    """The key packages of one device at a relay."""
+
+    def __init__(self) -> None:
+        self.had: set[bytes] = set()
+        self.packages: list[KeyPackage] = []
+        self.last_resort: KeyPackage | None = None
+
+
+class Relay:
+    """What a relay remembers (22.3 to 22.5), without keys, rows and connections."""
+
+    def __init__(self, retention: int) -> None:
+        self.retention = retention  # hours, REQ-LIMIT-30, 41
+        self.boxes: dict[bytes, Box] = {}
+        self.stocks: dict[bytes, Stock] = {}
+        self.blobs: dict[bytes, tuple[bytes, bytes, int]] = {}  # token hash, content, until
+
+    def until(self, now: int) -> int:
+        """The hour with which what is put now is forgotten (REQ-RELAY-11)."""
+        return now // HOUR + self.retention
+
+    def forget(self, now: int) -> None:
+        """Whatever the hour that is now has ended."""
+        hour, oldest = now // HOUR, now // QUARTER - 1
+        self.boxes = {at: box for at, box in self.boxes.items() if box.quarter >= oldest}
+        for box in self.boxes.values():
+            for name in [name for name, until in box.known.items() if until <= hour]:
+                del box.known[name]
+                box.waiting.pop(name, None)
+        self.blobs = {name: blob for name, blob in self.blobs.items() if blob[2] > hour}
+
+    def may_write(self, address: bytes, capability: bytes) -> Box:
+        """Steps 1 and 2 of *put* and *recall* (12.9)."""
+        fail_if(address not in self.boxes, "unknown-mailbox")
+        box = self.boxes[address]
+        fail_if(H(b"capability", capability) != box.capability_hash, "not-permitted")
+        return box
+
+    def put(
+        self, address: bytes, capability: bytes, name: bytes, envelope: bytes, now: int
+    ) -> None:
+        """*put* (REQ-ENV-11)."""
+        box = self.may_write(address, capability)  # 1, 2
+        if name in box.known:  # 5
+            return
+        fail_if(len(box.waiting) >= WAITING_LIMIT, "mailbox-full")  # 6
+        box.waiting[name], box.known[name] = envelope, self.until(now)  # 7
+
+    def recall(self, address: bytes, capability: bytes, name: bytes, now: int) -> None:
+        """*recall* (REQ-ENV-23)."""
+        box = self.may_write(address, capability)  # 1, 2
+        box.waiting.pop(name, None)  # 3
+        box.known.setdefault(name, self.until(now))
+
+    def make(self, address: bytes, capability_hash: bytes, now: int) -> None:
+        """Make a mailbox; the hash that is given for one that is there is passed over (22.4)."""
+        self.boxes.setdefault(address, Box(capability_hash)).quarter = now // QUARTER
+
+    def fetch(self, address: bytes) -> dict[bytes, bytes]:
+        """What waits, for who has proved the read key and subscribes."""
+        fail_if(address not in self.boxes, "unknown-mailbox")
+        return self.boxes[address].waiting
+
+    def ack(self, address: bytes, names: list[bytes]) -> None:
+        """REQ-ENV-21. The ids stay known."""
+        if address in self.boxes:
+            for name in names:
+                self.boxes[address].waiting.pop(name, None)
+
+    def publish(
+        self, given: bytes, packages: list[bytes], last_resort: bytes | None, now: int
+    ) -> None:
+        """REQ-RELAY-06, 07."""
+        stock = self.stocks.setdefault(given, Stock())
+        read = check_publish(given, packages, last_resort, now)
+        fresh = {each.hash: each for each in read
+                 if not each.last_resort and each.hash not in stock.had}  # fmt: skip
+        waiting = [each for each in stock.packages if now <= each.expiry]
+        fail_if(len(waiting) + len(fresh) > STOCK_LIMIT, "too-many-requests")
+        stock.had |= fresh.keys()
+        stock.packages = [*waiting, *fresh.values()]
+        for each in read:
+            before = stock.last_resort
+            if each.last_resort and (before is None or each.expiry > before.expiry):
+                stock.last_resort = each
+
+    def claim(self, given: bytes, now: int) -> bytes | None:
+        """REQ-RELAY-07."""
+        stock = self.stocks.setdefault(given, Stock())
+        stock.packages = [each for each in stock.packages if now <= each.expiry]
+        if stock.packages:
+            return stock.packages.pop(0).signed
+        last = stock.last_resort
+        return last.signed if last is not None and now <= last.expiry else None
+
+    def put_blob(self, token_hash: bytes, content: bytes, now: int) -> None:
+        """REQ-RELAY-08."""
+        name = H(b"blob", content)
+        first, *_ = self.blobs.get(name, (token_hash,))
+        self.blobs[name] = first, content, self.until(now)
+
+    def blob(self, name: bytes) -> bytes:
+        """The content of a blob."""
+        fail_if(name not in self.blobs, "unknown-blob")
+        return self.blobs[name][1]
+
+    def delete_blob(self, name: bytes, token: bytes) -> None:
+        """Erase a blob by its token."""
+        fail_if(name not in self.blobs, "unknown-blob")
+        fail_if(H(b"blob token", token) != self.blobs[name][0], "not-permitted")
+        del self.blobs[name]
+
+
+def canonical_json(value: Any, depth: int = 0) -> bytes:
+    """JSON as 22.8 has it: RFC 8785, with integers alone."""
+    if isinstance(value, dict):
+        fail_if(depth >= 16 or not all(name.isascii() for name in value), "bad-form")
+        members = [canonical_json(name) + b":" + canonical_json(value[name], depth + 1)
+                   for name in sorted(value)]  # fmt: skip
+        return b"{" + b",".join(members) + b"}"
+    if isinstance(value, list):
+        fail_if(depth >= 16, "bad-form")
+        return b"[" + b",".join(canonical_json(item, depth + 1) for item in value) + b"]"
+    fail_if(isinstance(value, float), "bad-form")
+    fail_if(type(value) is int and abs(value) >= 1 << 53, "bad-form")
+    try:
+        return json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Refused("bad-form") from None
+
+
+def lowercase_hex(size: int) -> str:
+    return f"[0-9a-f]{{{2 * size}}}"
+
+
+STATEMENT_FIELDS = {  # a number: the least that it may be; a text: what it matches as a whole
+    "type": "evanesce disclosure statement", "version": 1, "request": 1,
+    "jurisdiction": "[A-Z][A-Z0-9-]{1,15}", "category": "[a-z][a-z0-9_]{0,63}", "disclosed": 0,
+    "told": 0, "delayed_hours": 0, "gag_order": True, "handed_over": [], "envelopes": 0,
+    "salt": lowercase_hex(16), "subject": lowercase_hex(32), "ledger": {},
+    "key": lowercase_hex(32), "signature": lowercase_hex(64),
+}  # fmt: skip
+LEDGER_FIELDS = {"entry": 1, "head": lowercase_hex(32)}
+
+
+def check_fields(value: Any, wanted: dict[str, Any]) -> None:
+    """Exactly these fields, each as it must be (step 4 of REQ-RELAY-25)."""
+    fail_if(type(value) is not dict or value.keys() != wanted.keys(), "bad-form")
+    for name, its in wanted.items():
+        field = value[name]
+        if type(its) is int:
+            fail_if(type(field) is not int or not its <= field <= 10**9, "bad-form")
+        elif type(its) is str:
+            fail_if(type(field) is not str or not re.fullmatch(its, field), "bad-form")
+        else:
+            fail_if(type(field) is not type(its), "bad-form")
+
+
+def check_statement(data: bytes, address: bytes) -> dict[str, Any]:
+    """*check statement* (REQ-RELAY-25)."""
+    fail_if(len(data) > 16_384, "too-large")  # 1
+    try:
+        value = json.loads(data.decode())
+    except (ValueError, RecursionError):
+        raise Refused("bad-form") from None
+    fail_if(canonical_json(value) != data, "non-canonical")  # 2
+    fail_if(type(value) is not dict or value.get("type") != STATEMENT_FIELDS["type"],
+            "bad-form")  # 3  # fmt: skip
+    version = value.get("version")
+    fail_if(type(version) is not int or version != 1, "wrong-version")
+    check_fields(value, STATEMENT_FIELDS)  # 4
+    check_fields(value["ledger"], LEDGER_FIELDS)
+    names = value["handed_over"]
+    fail_if(len(names) > 64, "bad-form")
+    for name in names:
+        fail_if(type(name) is not str or not re.fullmatch("[a-z][a-z_.]{0,63}", name), "bad-form")
+    fail_if(value["delayed_hours"] != value["told"] - value["disclosed"], "bad-form")
+    unsigned = canonical_json({name: value[name] for name in value if name != "signature"})
+    key, signature = (bytes.fromhex(value[name]) for name in ("key", "signature"))
+    verify(key, signature, b"disclosure statement", unsigned)  # 5
+    subject = H(b"ledger address", bytes.fromhex(value["salt"]), address)
+    fail_if(subject.hex() != value["subject"], "bad-form")  # 6
+    return dict(value)
+
+
+def sent_by_credit(events: list[list[Any]]) -> list[int]:
+    """How many envelopes a relay has sent after each event (22.4): credit, or some that come."""
+    envelopes = octets = sent = 0
+    waiting: list[int] = []  # their lengths, the first to be sent first
+    history = []
+    for what, *given in events:
+        if what == "credit":
+            envelopes = min(envelopes + given[0], MOST_ENVELOPES)
+            octets = min(octets + given[1], MOST_BYTES)
+        else:
+            size, times = given
+            waiting += [size] * times
+        while waiting and envelopes >= 1 and octets >= 1:
+            envelopes -= 1
+            octets -= waiting.pop(0)
+            sent += 1
+        history.append(sent)
+    return history

@@ -12,6 +12,7 @@ from .errors import EvanesceError, HeldError, LocalError, Reason, RemoteError, S
 from .events import (
     ApplicationFailed,
     DeliveryFailed,
+    Disclosed,
     Event,
     FallenBehind,
     IdentityChanged,
@@ -52,6 +53,7 @@ __all__ = [
     "Conversation",
     "DeliveryFailed",
     "Device",
+    "Disclosed",
     "EvanesceError",
     "Evaporation",
     "Event",

@@ -17,6 +17,7 @@ from .envelope import open_envelope
 from .epoch import SealedCommit
 from .errors import HeldError, Reason, RemoteError
 from .events import (
+    Disclosed,
     Event,
     MessageArrived,
     MessagesMissing,
@@ -64,6 +65,10 @@ def arrive(
     """Process one delivery inside a transaction; return what to tell the application after it."""
     arrival = Arrival(engine, tx, faces, now)
     own = engine.mailboxes.get(delivery.address)
+    if delivery.notice:
+        home = None if own is None else own.room
+        room = None if home is None or home not in engine.rooms else faces.conversation(home)
+        return [Disclosed(room, delivery.address, delivery.envelope)]
     if own is None or own.retired == resyncing.AT_ONCE:
         return []  # what comes to a place that this device has left cannot be read any more
     try:

@@ -7,18 +7,20 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from . import __version__
 from .conformance.commands import add_conformance, split_command
 from .conformance.text import RunError
 from .conformance.vectors_commands import add_vectors
-from .demo.play import play
+from .demo.play import Outcome, play
 from .demo.report import as_data, as_text
-from .demo.script import parse_script
+from .demo.script import Part, parse_script
 from .errors import EvanesceError
+from .relay.commands import add_relay
 from .terminal.parser import add_terminal
 
 __all__ = ["main"]
@@ -48,11 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument("--json", action="store_true", help="print the same as JSON")
     demo.add_argument(
         "--seed", metavar="TEXT",
-        help="make the run reproducible to the byte; nothing in it is secret then",
+        help="make the run reproducible to the byte (not with --relay); nothing in it is secret "
+        "then",
     )  # fmt: skip
-    demo.set_defaults(run=lambda given: _demo(given.script, given.json, given.seed))
+    demo.add_argument(
+        "--relay", action="store_true",
+        help="play it over a relay, in a process of its own on this machine, and have that "
+        "disclose every mailbox in the end",
+    )  # fmt: skip
+    demo.set_defaults(run=lambda given: _demo(given.script, given.json, given.seed, given.relay))
     add_vectors(commands)
     add_conformance(commands)
+    add_relay(commands)
     add_terminal(parser, commands)
     own, harness = split_command(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(own)
@@ -69,14 +78,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return BAD_INPUT
 
 
-def _demo(script: Path | None, as_json: bool, seed: str | None) -> int:
+def _play_over_relay(parts: list[Part], seed: str | None) -> Coroutine[Any, Any, Outcome]:
+    try:
+        from .demo.relayed import play_over_relay  # noqa: PLC0415  only with the extra
+    except ModuleNotFoundError as error:
+        raise RunError(str(error)) from None
+    return play_over_relay(parts, seed)
+
+
+def _demo(script: Path | None, as_json: bool, seed: str | None, relay: bool) -> int:
     if script is None:
         data = files("evanesce.demo").joinpath("script.txt").read_bytes()
     elif str(script) == "-":
         data = sys.stdin.buffer.read()
     else:
         data = script.read_bytes()
-    outcome = asyncio.run(play(parse_script(data), seed))
+    parts = parse_script(data)
+    outcome = asyncio.run(_play_over_relay(parts, seed) if relay else play(parts, seed))
     if as_json:
         text = json.dumps(as_data(outcome), ensure_ascii=False, indent=2)
     else:

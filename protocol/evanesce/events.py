@@ -14,9 +14,9 @@ from .membership import Policy, Role
 if TYPE_CHECKING:
     from .conversation import Conversation
 
-__all__ = ["ApplicationFailed", "DeliveryFailed", "Event", "FallenBehind", "IdentityChanged",
-           "MessageArrived", "MessageBurned", "MessageEvaporated", "MessageHandle",
-           "MessageViewed", "MessagesMissing", "Person", "RefreshDue", "Rejected",
+__all__ = ["ApplicationFailed", "DeliveryFailed", "Disclosed", "Event", "FallenBehind",
+           "IdentityChanged", "MessageArrived", "MessageBurned", "MessageEvaporated",
+           "MessageHandle", "MessageViewed", "MessagesMissing", "Person", "RefreshDue", "Rejected",
            "RemovedFromRoom", "ResyncAsked", "RolledBack", "RoomChanged", "RoomJoined",
            "RoomReplaced", "StoreFailed"]  # fmt: skip
 
@@ -233,6 +233,21 @@ class RolledBack:
     rooms: tuple[Conversation, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Disclosed:
+    """The relay says that it had to disclose what it holds of a mailbox of this device (spec 22.8).
+
+    `room` is whose mailbox it is; None for the contact mailbox, and for one of no room any more.
+    `statement` is signed JSON, at most 16,384 bytes, that nobody has looked at yet: it is read by
+    `evanesce.relay.disclosure.statement.parse_statement`, and says whether it `concerns` the
+    mailbox of this `address` (32 bytes).
+    """
+
+    room: Conversation | None
+    address: bytes = field(repr=False)
+    statement: bytes = field(repr=False)
+
+
 Event = (
     MessageArrived
     | MessageEvaporated
@@ -252,4 +267,5 @@ Event = (
     | ApplicationFailed
     | IdentityChanged
     | RolledBack
+    | Disclosed
 )

@@ -16,10 +16,13 @@ from typing import Final, Protocol, runtime_checkable
 from .errors import Reason
 from .mailbox import Mailbox, MailboxReader
 
-__all__ = ["APPLICATION", "Clock", "Delivery", "KeyDirectory", "ManualClock", "Outgoing",
-           "Recall", "Recalling", "RollbackAware", "Scrubbing", "Store", "SystemClock",
+__all__ = ["APPLICATION", "PASSING", "Clock", "Delivery", "KeyDirectory", "ManualClock",
+           "Outgoing", "Recall", "Recalling", "RollbackAware", "Scrubbing", "Store", "SystemClock",
            "Transaction", "Transport"]  # fmt: skip
 
+# Refusals of an envelope that may pass: its mailbox is full, or the whole transport, or busy.
+PASSING: Final = frozenset({Reason.MAILBOX_FULL, Reason.RELAY_FULL, Reason.RELAY_BUSY,
+                            Reason.TOO_MANY_REQUESTS})  # fmt: skip
 # Names that start so are the application's: a device never reads or writes them. A store treats
 # them like any others, so that one transaction can hold records of both.
 APPLICATION: Final = b"app/"
@@ -93,11 +96,16 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An envelope that waits in a mailbox, until it is acked by its id."""
+    """An envelope that waits in a mailbox, until it is acked by its id.
+
+    With `notice` it is none, but the relay's own word that it had to disclose what it holds of this
+    mailbox (spec 22.8): `envelope` is then the statement.
+    """
 
     id: bytes
     address: bytes
     envelope: bytes
+    notice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +132,10 @@ class Transport(Protocol):
     async def send(self, batch: Sequence[Outgoing]) -> dict[bytes, Reason]:
         """Put envelopes into mailboxes; return the ids that were refused, with the reason.
 
-        Refusals: unknown-mailbox and not-permitted are final, mailbox-full may pass. When it cannot
-        be told what was sent, raise: all of it is then sent again, in smaller batches. `ValueError`
-        for a batch of one says that this envelope can never be sent: it is dropped.
+        Refusals: those of `PASSING` may pass, and the envelope is sent again later; all others are
+        final, as unknown-mailbox and not-permitted. When it cannot be told what was sent, raise:
+        all of it is then sent again, in smaller batches. `ValueError` for a batch of one says that
+        this envelope can never be sent: it is dropped.
         """
 
     async def receive(self, readers: Sequence[MailboxReader]) -> list[Delivery]:

@@ -1,7 +1,7 @@
 """Sending what is queued: in bounded batches, and so that nothing waits for what cannot go (12.6).
 
 A batch that fails is split, until what cannot be sent stands alone. That is tried after all others,
-and less and less often; a mailbox that is full waits alone.
+and less and less often; a mailbox that is full, or that a relay cannot serve now, waits alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .engine import Engine
 from .errors import Reason
 from .ledger import Recipient, State
 from .outbox import Outbox, Queued
-from .ports import Outgoing, Recall, Transaction, Transport
+from .ports import PASSING, Outgoing, Recall, Transaction, Transport
 
 __all__ = ["Sender"]
 
@@ -110,7 +110,7 @@ class Sender:
                 await self._try(items[len(items) // 2 :])
             return
         self._misses, self._worked = 0, True
-        full = {i.name for i in items if refused.get(i.id) is Reason.MAILBOX_FULL}
+        full = {i.name for i in items if refused.get(i.id) in PASSING}
         self._desk.engine.outbox.fresh |= never & full  # these have not left
         await self._desk.keep(lambda tx, now: settle(self._desk.engine, tx, items, refused, now))
         self._note(items, refused)
@@ -128,7 +128,7 @@ class Sender:
     def _note(self, items: Sequence[Queued], refused: Mapping[bytes, Reason]) -> None:
         for item in items:
             self._missed.pop(item.id, None)
-        full = {item.address for item in items if refused.get(item.id) is Reason.MAILBOX_FULL}
+        full = {item.address for item in items if refused.get(item.id) in PASSING}
         for address in {item.address for item in items} - full:
             self._full.pop(address, None)
         for address in full:
@@ -160,7 +160,7 @@ def settle(
     taken: dict[bytes, list[Recall]] = {}
     for item in items:
         reason = refused.get(item.id)
-        if reason is Reason.MAILBOX_FULL:
+        if reason in PASSING:
             continue
         there = tx.get(item.name) is not None  # not given up or burned meanwhile
         if reason is not None and not there:

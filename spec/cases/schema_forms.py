@@ -191,6 +191,42 @@ MESSAGES: dict[str, tuple[Any, Any]] = {
 }  # fmt: skip
 
 
+MAY_FAIL = Maybe("reason")
+RELAY_STEPS = Either((
+    {"do": Word(("make",)), "now": "int", "address": ID, "capability_hash": HASH},
+    {"do": Word(("remove", "fetch", "count")), "now": "int", "address": ID},
+    {"do": Word(("put",)), "now": "int", "items": [(ID, 16, 16, "hex")]},
+    {"do": Word(("recall",)), "now": "int", "items": [(ID, 16, 16)]},
+    {"do": Word(("fill",)), "now": "int", "address": ID, "capability": 16, "count": "int"},
+    {"do": Word(("ack",)), "now": "int", "address": ID, "ids": [16]},
+    {"do": Word(("publish",)), "now": "int", "fingerprint": HASH, "packages": ["hex"],
+     "last_resort": Maybe("hex")},
+    {"do": Word(("claim",)), "now": "int", "fingerprint": HASH, "times": "int"},
+    {"do": Word(("put blob",)), "now": "int", "content": "hex", "token_hash": HASH},
+    {"do": Word(("fetch blob",)), "now": "int", "hash": HASH},
+    {"do": Word(("delete blob",)), "now": "int", "hash": HASH, "token": 16},
+))  # fmt: skip
+RELAY_RESULTS = Either((
+    NOTHING, {"reason": "reason"}, {"outcomes": [MAY_FAIL]}, {"waiting": [(16, "hex")]},
+    {"count": "int"}, {"packages": ["hex"]}, {"content": "hex"},
+))  # fmt: skip
+RELAYS: dict[str, tuple[Any, Any]] = {
+    "read frame": ({"from": Word(("client", "relay")), "data": "hex"},
+                   {"form": "text", "fields": "values"}),
+    "name blob": ({"content": "hex", "token": 16}, {"hash": HASH, "token_hash": HASH}),
+    "check publish": ({"fingerprint": HASH, "packages": ["hex"], "last_resort": Maybe("hex"),
+                       "now": "int"}, NOTHING),
+    "credit": ({"events": [Either(((Word(("credit",)), "int", "int"),
+                                   (Word(("envelope",)), "int", "int")))]}, {"sent": ["int"]}),
+    "check statement": ({"data": "hex", "address": ID}, {
+        "key": KEY, "request": "int", "jurisdiction": "text", "category": "text",
+        "disclosed": "int", "told": "int", "gag_order": "bool", "handed_over": ["text"],
+        "envelopes": "int", "entry": "int", "head": HASH,
+    }),
+    "relay": ({"retention": "int", "steps": [RELAY_STEPS]}, {"results": [RELAY_RESULTS]}),
+}  # fmt: skip
+
+
 def step(do: str, **needs: Any) -> dict[str, Any]:
     return {"do": Word((do,)), **needs}
 
@@ -231,5 +267,6 @@ RESULTS = Either((
 
 FORMS = {
     **PRIMITIVES, **ENCODING, **IDENTITIES, **CHAINS, **MEMBERS, **EPOCHS, **ROOMS, **MESSAGES,
+    **RELAYS,
     "session": ({"owner": OWNER, "steps": [STEPS]}, [RESULTS]),
 }  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evanesce import errors, formats, limits, wire
+from evanesce import errors, formats, limits, relay_formats, wire
 from evanesce.membership import Mode, Role
 from evanesce.operations import LEAVE_PROOF
 from evanesce.primitives import SUITES
@@ -32,6 +32,9 @@ CITED = re.compile(r"REQ-[A-Z]+-[0-9]+")
 # At the beginning of a paragraph or list item; what is indented by four is an example.
 DEFINED = re.compile(r"^ {0,3}(?:- )?\*\*(REQ-[^*]*)\*\*(.*)$", re.MULTILINE)
 FORMS = {form.name: form for form in vars(formats).values() if isinstance(form, wire.Form)}
+RELAY_FORMS = {
+    form.name: form for form in vars(relay_formats).values() if isinstance(form, wire.Form)
+}
 
 
 def definitions() -> Iterator[tuple[str, str, str]]:
@@ -120,13 +123,14 @@ OWN_LABELS = {"invitation seen", "waiting", "room digest"}
 
 # Stores, transports and the command line have formats of their own, with labels of their own.
 OWN_FOLDERS = ("store", "transport", "terminal")
-RELAY_LABELS = {"capability"}  # what the specification asks of a relay, whichever it is
+# What the specification asks of a relay, whichever it is.
+RELAY_LABELS = {"mailbox", "capability", "blob", "blob token"}
 
 
-def package_labels(*, own: bool = False) -> dict[str, set[str]]:
+def package_labels(*folders: str) -> dict[str, set[str]]:
     """The labels in the package's calls, by what they are given to: KDF, H, or a signature.
 
-    `own`: those of stores and transports instead of those of the protocol.
+    Those of the protocol; or those of these folders, which have labels of their own.
     """
     place = {
         "KDF": ("KDF", 1), "each": ("KDF", 0), "H": ("H", 0), "sign": ("sign", 1),
@@ -134,15 +138,17 @@ def package_labels(*, own: bool = False) -> dict[str, set[str]]:
     }  # fmt: skip
     found: dict[str, set[str]] = {"KDF": set(), "H": set(), "sign": set()}
     for path, text in SOURCES.items():
-        if path.parts[0] != "evanesce" or (path.parts[1] in OWN_FOLDERS) != own:
+        own = path.parts[1] if path.parts[1] in (*OWN_FOLDERS, "relay") else ""
+        if path.parts[0] != "evanesce" or (own not in folders if folders else own):
             continue
         tree = ast.parse(text)
         named = {
-            node.targets[0].id: node.value.value
+            target.id: node.value.value
             for node in ast.walk(tree)
-            if isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
+            if isinstance(node, ast.Assign | ast.AnnAssign)
             and isinstance(node.value, ast.Constant)
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if isinstance(target, ast.Name)
         }
         for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
@@ -162,9 +168,24 @@ def package_labels(*, own: bool = False) -> dict[str, set[str]]:
 def test_the_labels_are_those_of_the_code(heading: str, kind: str) -> None:
     listed = [row[0].strip('`"') for row in rows(CONSTANTS, heading)]
     assert [label for label, count in Counter(listed).items() if count > 1] == []
-    own = package_labels(own=True)[kind]
-    assert set(listed) == package_labels()[kind] - OWN_LABELS | (own & RELAY_LABELS)
+    own, relay = package_labels(*OWN_FOLDERS)[kind], package_labels("relay")[kind]
+    protocol = package_labels()[kind] - OWN_LABELS | (own & RELAY_LABELS)
+    assert protocol <= set(listed) <= protocol | relay
     assert not (own - RELAY_LABELS) & set(listed)
+
+
+def test_the_labels_of_a_relay_are_those_of_the_code() -> None:
+    listed = [(row[1].strip("`"), row[0].strip('`"')) for row in rows(CONSTANTS, "2.7")]
+    assert [label for label, count in Counter(listed).items() if count > 1] == []
+    sent = {
+        (kind, row[0].strip('`"'))
+        for heading, kind in (("2.1", "KDF"), ("2.2", "H"), ("2.3", "sign"))
+        for row in rows(CONSTANTS, heading)
+    }
+    used = {(kind, each) for kind, labels in package_labels("relay").items() for each in labels}
+    assert used - sent == set(listed)
+    own = package_labels(*OWN_FOLDERS)
+    assert not used & {(kind, each) for kind, labels in own.items() for each in labels} - sent
 
 
 # --- types and other numbers ---------------------------------------------------------------------
@@ -175,8 +196,16 @@ def test_the_types_are_those_of_the_code() -> None:
     written = [(name, int(kind)) for kind, name in cells if kind]
     listed = dict(written)
     assert len(listed) == len(written)
-    assert listed == {form.name: form.type for form in FORMS.values()}
+    assert listed == {form.name: form.type for form in (FORMS | RELAY_FORMS).values()}
     assert len(set(listed.values())) == len(listed)
+    assert not FORMS.keys() & RELAY_FORMS.keys()
+
+
+def test_chapter_22_gives_every_object_of_a_relay_its_type_limit_and_fields() -> None:
+    listed = [(name, int(kind), number(limit), len(fields.split(";")))
+              for kind, name, limit, fields in rows(CHAPTERS["22-relay.md"], "22.2")]  # fmt: skip
+    forms = RELAY_FORMS.values()
+    assert listed == [(form.name, form.type, form.limit, len(form.fields)) for form in forms]
 
 
 # Two objects that have the same table: "**Text**, type 32, and **data**, type 33, …".
@@ -292,6 +321,13 @@ EXPECTED: dict[str, tuple[int, ...]] = {
     "34": (limits.MAX_NAMED,),
     "35": (limits.MAX_REPAIRS, limits.REPAIR_WINDOW),
     "36": (limits.REQUEST_LIFETIME,),
+    "37": (limits.MAX_BATCH,),
+    "38": (limits.MAX_BLOB,),
+    "39": (limits.MAX_PUBLISHED,),
+    "40": (limits.MAX_CREDIT, limits.MAX_CREDIT_BYTES),
+    "41": (limits.RETENTION_MIN,),
+    "42": (limits.QUARTER,),
+    "43": (limits.NOTICE_LIFETIME,),
 }
 
 

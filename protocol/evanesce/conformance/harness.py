@@ -19,7 +19,7 @@ __all__ = ["FEATURES", "PROTOCOL", "SPEC", "BadRequest", "answer", "main", "serv
 PROTOCOL = 1
 SPEC = "1.0-draft.1"
 NAME = "evanesce-python"
-FEATURES = ("signed", "direct", "relay", "large")
+FEATURES = ("signed", "direct", "client", "relay", "large")
 BAD_REQUEST = 2  # exit status
 
 Json = dict[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -14,17 +15,15 @@ from ..errors import LocalError
 from ..events import MessageArrived, MessageHandle, Person
 from ..limits import HOUR
 from ..membership import Role
-from ..ports import ManualClock
 from ..primitives import Random
 from ..store.memory import MemoryStore
-from ..transport.memory import MemoryTransport
 from .script import Line, Part, What
 from .seizure import Records, Seizure
+from .wire import Claim, MailboxDisclosed, MemoryWire, Wire
 
 __all__ = ["Claim", "Outcome", "SpokenLine", "play"]
 
-START = 1_700_000_000  # the demo's clock; its messages are a minute apart
-PACE = 60
+PACE = 60  # seconds between two messages
 AFTER_VIEW = 10
 
 
@@ -51,16 +50,6 @@ class PlayedPart:
     epochs: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Something the demo claims, and what trying it gave."""
-
-    id: str
-    claim: str
-    holds: bool
-    found: str
-
-
 @dataclass(slots=True)
 class Outcome:
     """All the demo has to show."""
@@ -71,6 +60,7 @@ class Outcome:
     sizes: dict[int, int]
     sample: bytes
     claims: list[Claim]
+    disclosed: list[MailboxDisclosed] = field(default_factory=list)  # by a relay
 
     @property
     def ok(self) -> bool:
@@ -113,10 +103,10 @@ def _stream(seed: str) -> Random:
 class _Stage:
     """The devices, and the script's progress through them."""
 
-    def __init__(self, parts: Sequence[Part], seed: str | None) -> None:
+    def __init__(self, parts: Sequence[Part], seed: str | None, wire: Wire) -> None:
         self.parts = parts
-        self.clock = ManualClock(START)
-        self.transport = MemoryTransport(self.clock)
+        self.wire = wire
+        self.clock = wire.clock
         self.seed = seed
         self.actors: dict[str, _Actor] = {}
         self.spoken: list[SpokenLine] = []
@@ -129,7 +119,8 @@ class _Stage:
         for name in dict.fromkeys(name for part in self.parts for name in part.names):
             store = MemoryStore()
             random = secrets.token_bytes if self.seed is None else _stream(f"{self.seed}/{name}")
-            device = Device.open(store, self.transport, name=name, clock=self.clock, random=random)
+            device = Device.open(store, self.wire.transport(), name=name, clock=self.clock,
+                                 random=random)  # fmt: skip
             await device.__aenter__()
             self.actors[name] = _Actor(name, store, device)
 
@@ -140,9 +131,12 @@ class _Stage:
     async def settle(self) -> None:
         """Let the devices work until nothing is on its way."""
         quiet = 0
-        while quiet < 25:
-            await asyncio.sleep(0)
-            busy = bool(self.transport.holdings()) or any(
+        end = time.monotonic() + self.wire.patience
+        while quiet < self.wire.looks:
+            if time.monotonic() > end:
+                raise OSError(0, "envelopes do not come", "transport")
+            await asyncio.sleep(self.wire.pause)
+            busy = self.wire.busy() or any(
                 name.startswith(b"outbox/")
                 for actor in self.actors.values()
                 for name in actor.store.contents()
@@ -266,7 +260,7 @@ class _Stage:
 
     @property
     def log(self) -> list[bytes]:
-        return [seen.envelope for seen in self.transport.seen]
+        return [seen.envelope for seen in self.wire.seen]
 
     def seize_all(self) -> Seizure:
         return Seizure([actor.store.contents() for actor in self.actors.values()], self.log)
@@ -338,22 +332,29 @@ class _Stage:
             )  # fmt: skip
 
 
-async def play(parts: Sequence[Part], seed: str | None = None) -> Outcome:
-    """Play a parsed script. With `seed` it is reproducible to the byte, and nothing is secret."""
-    stage = _Stage(parts, seed)
-    await stage.enter()
+async def play(
+    parts: Sequence[Part], seed: str | None = None, *, wire: Wire | None = None
+) -> Outcome:
+    """Play a parsed script, in memory unless a `wire` carries it.
+
+    With `seed`, and in memory, it is reproducible to the byte, and nothing is secret.
+    """
+    stage = _Stage(parts, seed, wire or MemoryWire())
     try:
+        await stage.enter()
         await stage.play()
         before = stage.seize_all()
         await stage.view_all()
         await stage.evaporate()
         after = stage.seize_all()
         claims = list(stage.claims(before, after))
+        ending = await stage.wire.ending()
     finally:
         await stage.leave()
     sizes: dict[int, int] = {}
     for envelope in stage.log:
         sizes[len(envelope)] = sizes.get(len(envelope), 0) + 1
-    addresses = {seen.address for seen in stage.transport.seen}
+    addresses = {seen.address for seen in stage.wire.seen}
     return Outcome(stage.played, len(stage.log), len(addresses), dict(sorted(sizes.items())),
-                   stage.log[-1][:32] if stage.log else b"", claims)  # fmt: skip
+                   stage.log[-1][:32] if stage.log else b"", [*claims, *ending.claims],
+                   ending.mailboxes)  # fmt: skip

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from .play import Outcome, PlayedPart, SpokenLine
 from .script import Line, What
+from .wire import MailboxDisclosed
 
 __all__ = ["as_data", "as_text"]
 
@@ -26,11 +28,19 @@ def as_data(outcome: Outcome) -> dict[str, Any]:
             "sizes": {str(size): count for size, count in outcome.sizes.items()},
             "sample": outcome.sample.hex(),
         },
+        **({"disclosed": [_disclosed_data(each) for each in outcome.disclosed]}
+           if outcome.disclosed else {}),
         "claims": [
             {"id": claim.id, "claim": claim.claim, "holds": claim.holds, "found": claim.found}
             for claim in outcome.claims
         ],
     }
+
+
+def _disclosed_data(mailbox: MailboxDisclosed) -> dict[str, Any]:
+    return {"mailbox": mailbox.address.hex(), "exists": mailbox.exists,
+            "envelopes": mailbox.envelopes, "held": mailbox.held,
+            "ledger_entry": mailbox.entry}  # fmt: skip
 
 
 def _part_data(part: PlayedPart) -> dict[str, Any]:
@@ -99,12 +109,29 @@ def as_text(outcome: Outcome, *, colour: bool) -> str:
         mark = paint("✓", "green", "bold") if claim.holds else paint("✗", "red", "bold")
         lines.append(f"  {mark} {_printable(claim.claim)}")
         lines.append(paint(f"      {_printable(claim.found)}", "dim"))
+    lines += _disclosed_text(outcome.disclosed, paint)
     verdict = (
         paint("Every claim holds.", "green", "bold")
         if outcome.ok
         else paint("A claim does not hold.", "red", "bold")
     )
     return "\n".join([*lines, "", verdict])
+
+
+def _disclosed_text(mailboxes: Sequence[MailboxDisclosed], paint: _Paint) -> list[str]:
+    """What the relay has disclosed of each mailbox, as a table."""
+    if not mailboxes:
+        return []
+    head = f"  {'mailbox':18}{'there':>7}{'envelopes':>11}   held beside that"
+    lines = ["", paint("What the relay disclosed of every mailbox, on a warrant", "bold"),
+             paint(head, "dim")]  # fmt: skip
+    for mailbox in mailboxes:
+        there = "yes" if mailbox.exists else "closed"
+        beside = [name for name in mailbox.held if name not in ("envelopes", "envelope_ids")]
+        row = f"  {mailbox.address.hex()[:16]:18}{there:>7}{mailbox.envelopes:>11}   "
+        row += ", ".join(_printable(name) for name in beside) or "nothing"
+        lines.append(paint(row, *(["red"] if mailbox.envelopes else [])))
+    return lines
 
 
 def _named(step: SpokenLine | Line) -> tuple[str, ...]:

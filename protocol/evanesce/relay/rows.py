@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Place", "RelayStore", "Row", "StoreFailure", "Usage"]
+__all__ = ["PLACE_BYTES", "REMAINDER_BYTES", "Place", "RelayStore", "Row", "StoreFailure", "Usage"]
 
 PLACE_BYTES = 16
+REMAINDER_BYTES = 62  # nonce 24, kind and id 22, tag 16
 
 
-class StoreFailure(Exception):
+class StoreFailure(Exception):  # noqa: N818
     """The store did not do it, or it cannot be told whether it did: `relay-busy`."""
 
 
@@ -29,7 +30,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: its place, and sealed data (1 to about 2.1 million bytes)."""
+    """A row: its place, and sealed data (1 to about 2.1 million bytes), or a remainder of it."""
 
     place: Place
     data: bytes
@@ -67,22 +68,28 @@ class RelayStore(Protocol):
         """
 
     async def read(self, places: Sequence[Place]) -> list[bytes | None]:
-        """The data at these places: empty for a blank, None where there is nothing.
+        """The data at these places: of a blank its remainder, None where there is nothing.
 
         It sees whatever any `add` or `blank` on any process had returned before it was called.
         """
 
-    async def blank(self, places: Sequence[Place]) -> list[bool]:
-        """Erase the data at these places, which stay taken; True where this call has done it.
+    async def blank(self, rows: Sequence[Row]) -> list[bool]:
+        """Erase the data at these places and leave the `data` given here, the remainder, instead.
 
-        False for blanks and where there is nothing. Of several calls, one gets True.
+        The places stay taken. True where this call has done it; False for what was blanked before,
+        whose remainder stays as it is, and where there is nothing. Of several calls, one gets True.
+        All remainders have one size, `REMAINDER_BYTES`: a sealed note of which id has been here.
+        The store itself remembers what is blank: it cannot be seen in the data.
         """
 
     async def forget(self, hour: int) -> int:
         """Erase all rows, blanks included, whose hour is `hour` or earlier; return how many."""
 
     async def bucket(self, number: int) -> tuple[int, bytes | None]:
-        """A bucket of the table with its version; None (version 0) if it was never written."""
+        """A bucket of the table with its version; None (version 0) if it was never written.
+
+        Numbers are 0 or more, a few thousand as a rule. Versions are the store's own numbers.
+        """
 
     async def swap(self, number: int, version: int, data: bytes) -> bool:
         """Write a bucket if its version is still this one. All are of one size."""

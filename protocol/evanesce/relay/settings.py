@@ -21,7 +21,7 @@ class RelaySettings:
     Raise `LocalError` (bad-input) for what may not be chosen.
     """
 
-    retention_hours: int = _MOST  # 48 to 72
+    retention_hours: int = _MOST  # 48 to 72; the same for all relays on one store
     mailboxes: int = 65_536  # that the table is made for; fixed when a relay is made
     store_bytes: int = 10 * GIBI  # of envelopes, key packages and blobs: past it, relay-full
     sessions: int = 10_000  # open WebSockets: past it, relay-busy

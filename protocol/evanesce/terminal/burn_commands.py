@@ -68,7 +68,7 @@ async def burn(session: Session, options: argparse.Namespace) -> Answer:
              "It goes from the devices of the others as they hear of it; who has read it has "
              "read it."]  # fmt: skip
     if unsent:
-        lines.append(f"({unsent} envelopes wait for the shared folder; they go out next time)")
+        lines.append(session.waits(unsent))
     return Answer("\n".join(lines), {
         "room": room.id.hex(), "label": label, "burned": [message.hex() for message in burned],
         "unsent": unsent,

@@ -141,6 +141,18 @@ class _Chat:
             self._shown.remove(message)
             self._view.gone(message, burned=burned)
 
+    async def watch(self) -> None:
+        """Tell when the mail stops being carried, and when it is again."""
+        told = self._session.mail.trouble
+        while True:
+            await asyncio.sleep(_TICK)
+            trouble = self._session.mail.trouble
+            if bool(trouble) != bool(told):
+                carrier = self._session.mail.called
+                again = f"{carrier} is there again"
+                self._tell(f"{trouble}; it is tried again" if trouble else again)
+            told = trouble
+
     async def close(self) -> None:
         """Close what is open: those messages go whose policy is to go on closing."""
         opened, self._opened = self._opened, {}
@@ -194,7 +206,8 @@ class _Chat:
         copy = next((found for found in own if found.arrived.message.id == sent), None)
         self._view.sent(sent, safe_text(text), copy)
         if await self._room.unsent():
-            self._tell("the shared folder does not answer: it is sent as soon as it does")
+            carrier = self._session.mail.called
+            self._tell(f"{carrier} does not answer: it is sent as soon as it does")
 
     def _command(self, line: str) -> str:
         session, room = self._session, self._room
@@ -255,7 +268,7 @@ async def _on_terminal(session: Session, room: Conversation, stop: asyncio.Event
 
 async def _run(talk: _Chat, stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> None:
     """Let everything go on until something ends it; then close what is open."""
-    works = (talk.begin_and_listen(), stop.wait(), *parts)
+    works = (talk.begin_and_listen(), talk.watch(), stop.wait(), *parts)
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

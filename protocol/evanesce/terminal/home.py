@@ -1,8 +1,8 @@
 """A home: the folder of one person's device, with its store and what is known before it is open.
 
-``config.json`` names the shared folder and the file of the anchor, by which a store that was put
-back from a copy is noticed. The anchor lies elsewhere, among the programs' states: who copies the
-home does not copy it along.
+``config.json`` names the shared folder or the relay, and the file of the anchor, by which a store
+that was put back from a copy is noticed. The anchor lies elsewhere, among the programs' states: who
+copies the home does not copy it along.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Final
 from ..store.anchor import FileAnchor
 from ..store.keys import KeySource
 from ..store.sqlite import SqliteStore
+from .mail import Net, absolute, net_of
 from .problems import Refused
 
 __all__ = ["Home", "default_home"]
@@ -43,14 +44,14 @@ def _platform_folder(variable: str, kind: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """One person's folder. `net` is the folder that all share."""
+    """One person's folder. `net` is the folder that all share, or the URL of a relay."""
 
     path: Path
-    net: Path
+    net: Net
     anchor: Path
 
     @classmethod
-    def fresh(cls, path: Path, net: Path) -> Home:
+    def fresh(cls, path: Path, net: Net) -> Home:
         """A home that is to be made. Raise `Refused` where one is already."""
         for name in (_CONFIG, _STORE):
             if (path / name).exists():
@@ -65,22 +66,23 @@ class Home:
     @classmethod
     def find(cls, options: argparse.Namespace) -> Home:
         """The home that the options name. Raise `Refused` where there is none."""
-        path = _absolute(options.home or default_home())
+        path = Path(os.path.abspath((options.home or default_home()).expanduser()))
         try:
             data: Any = json.loads((path / _CONFIG).read_bytes())
             if data["format"] != _FORMAT:
                 raise Refused(f"{path} is a home of another version of evanesce")
-            home = cls(path, Path(data["net"]), Path(data["anchor"]))
+            home = cls(path, net_of(data["net"]), Path(data["anchor"]))
         except FileNotFoundError:
             raise Refused(
                 f"there is no home in {path}",
-                "make one: evanesce init --name NAME --net DIR (or point to one with --home)",
+                "make one: evanesce init --name NAME --net DIR-or-URL (or point to one with "
+                "--home)",
                 reason="no-home",
             ) from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, argparse.ArgumentTypeError):
             raise Refused(f"{path / _CONFIG} cannot be read", "restore that file") from None
-        net = home.net if options.net is None else _absolute(options.net)
-        if not net.is_dir():
+        net = home.net if options.net is None else absolute(options.net)
+        if isinstance(net, Path) and not net.is_dir():
             raise Refused(
                 f"the shared folder {net} is not there",
                 "is it mounted? another place can be given with --net DIR",
@@ -92,7 +94,8 @@ class Home:
         """Make the folders; the config comes last, with `save`."""
         for folder in (self.path, self.anchor.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.net.mkdir(parents=True, exist_ok=True)
+        if isinstance(self.net, Path):
+            self.net.mkdir(parents=True, exist_ok=True)
 
     def save(self) -> None:
         """Write the config: from now on this is a home."""
@@ -113,7 +116,3 @@ class Home:
     def disk_bytes(self) -> int:
         """What the store's files take."""
         return sum(path.stat().st_size for path in self.path.glob(f"{_STORE}*"))
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))

@@ -11,6 +11,7 @@ from ..conversation import Conversation
 from ..errors import Reason
 from ..events import (
     DeliveryFailed,
+    Disclosed,
     Event,
     FallenBehind,
     MessagesMissing,
@@ -26,6 +27,7 @@ from ..events import (
     RoomReplaced,
     StoreFailed,
 )
+from .disclosed import disclosure_text
 from .duration import in_words
 from .roombook import RoomBook
 
@@ -82,6 +84,10 @@ def notice(book: RoomBook, event: Event) -> Notice | None:
             copies = "" if len(members) < 2 else f" to {len(members)} members"
             text = f"a message could not be delivered{copies} ({reason})"
             return Notice("delivery-failed", text, room_id)
+        case Disclosed(room=home):
+            text = disclosure_text(event)
+            about = "" if home is None else f"{book.label(home)}: "
+            return Notice("disclosed", about + text, None if home is None else home.id)
         case StoreFailed(reason, detail):
             return Notice("store-failed", f"the store refused a write ({reason}: {detail})")
         case _:

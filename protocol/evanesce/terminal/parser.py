@@ -11,6 +11,7 @@ from .burn_commands import burn, switch_receipts
 from .chat import chat
 from .completion import completion_script
 from .duration import seconds
+from .mail import net_of
 from .message_commands import read, send
 from .passphrase import COSTS
 from .people_commands import (
@@ -66,8 +67,9 @@ def _shared(parser: argparse.ArgumentParser, default: Any) -> None:
     add = group.add_argument
     add("--home", type=Path, metavar="DIR", default=default,
         help="this person's folder ($EVANESCE_HOME, or the platform's place for data)")  # fmt: skip
-    add("--net", type=Path, metavar="DIR", default=default,
-        help="the folder that all who chat share; init remembers it")  # fmt: skip
+    add("--net", type=net_of, metavar="DIR|URL", default=default,
+        help="the folder that all who chat share, or the https URL of a relay; init remembers it",
+        )  # fmt: skip
     add("--passphrase-file", type=Path, metavar="FILE", default=default,
         help="read the passphrase from the first line of FILE, instead of "
         "$EVANESCE_PASSPHRASE or the terminal")  # fmt: skip

@@ -14,10 +14,11 @@ from .answer import Answer
 from .cardtext import card_from_text, card_to_text, is_whole
 from .contacts import Contact
 from .home import Home, default_home
+from .mail import absolute, mail_of, reach
 from .passphrase import choose_passphrase
 from .problems import Refused
 from .qr import HINT, qr_code
-from .session import Mail, Session
+from .session import Session
 from .text import safe_name
 
 __all__ = ["accept_contact", "add_contact", "card", "init", "list_contacts", "number_lines",
@@ -30,13 +31,17 @@ async def init(options: argparse.Namespace) -> Answer:
     """Make a home."""
     path = Path(os.path.abspath((options.home or default_home()).expanduser()))
     if options.net is None:
-        raise Refused("--net DIR is missing: the folder that all who chat share", code=2)
-    home = Home.fresh(path, Path(os.path.abspath(options.net.expanduser())))
+        raise Refused("--net is missing: the folder that all who chat share, or a relay's URL",
+                      code=2)  # fmt: skip
+    home = Home.fresh(path, absolute(options.net))
+    await reach(home.net)
     key = choose_passphrase(options)
     home.make()
     try:
         with home.open_store(key) as store:
-            async with Device.open(store, Mail(home.net).transport, name=options.name):
+            async with mail_of(home.net) as mail, Device.open(
+                store, mail.transport, name=options.name
+            ):
                 pass
         home.save()
     except BaseException:

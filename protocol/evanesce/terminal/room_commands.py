@@ -50,7 +50,7 @@ async def room_answer(
     """What was done in a room, once it has left this device or a moment has passed."""
     unsent = await session.sent(room)
     if unsent:
-        text += f"\n({unsent} envelopes wait for the shared folder; they go out next time)"
+        text += f"\n{session.waits(unsent)}"
     return Answer(text, {"room": room_data(session, room), "unsent": unsent, **more})
 
 

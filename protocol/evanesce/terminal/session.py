@@ -7,42 +7,23 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
 from ..conversation import Conversation
 from ..device import Device
 from ..events import Event, MessageArrived, MessagesMissing, RoomReplaced
 from ..store.sqlite import SqliteStore
-from ..transport.folder import FolderTransport
 from .contacts import Contacts
 from .home import Home
+from .mail import Mail, mail_of
 from .notices import Notice, notice
 from .passphrase import ask_passphrase
 from .roombook import RoomBook
 
-__all__ = ["Mail", "Session", "open_session"]
+__all__ = ["Session", "open_session"]
 
-_PAUSE: Final = 0.25  # seconds between two looks: who chats does not want to wait for a second
 _CATCH_UP: Final = 10.0
 _SENT: Final = 6.0
-
-
-class Mail:
-    """The shared folder, with an ear for the moments when nothing waits in it."""
-
-    def __init__(self, net: Path) -> None:
-        self.transport = FolderTransport(net, sleep=self._pause)
-        self._nothing = asyncio.Event()
-
-    async def _pause(self, duration: float) -> None:
-        self._nothing.set()
-        await asyncio.sleep(min(duration, _PAUSE))
-
-    async def nothing_waits(self) -> None:
-        """Return after the next look that finds nothing."""
-        self._nothing.clear()
-        await self._nothing.wait()
 
 
 @dataclass(slots=True)
@@ -70,6 +51,13 @@ class Session:
                 # Nobody else does it for a device that is never open for a minute: let out who has
                 # asked to leave, refresh what others wait for.
                 await self.device.maintain()
+        self._note_trouble()
+
+    def _note_trouble(self) -> None:
+        """Tell that nothing is carried now, once."""
+        trouble = self.mail.trouble
+        if trouble and all(told.kind != "net-trouble" for told in self.notices):
+            self.notices.append(Notice("net-trouble", f"{trouble}; it is tried again"))
 
     def take_events(self) -> list[Event]:
         """What has happened since the last time; what has to be told is noted."""
@@ -116,12 +104,17 @@ class Session:
         return room
 
     async def sent(self, room: Conversation) -> int:
-        """Wait a moment until all is in the shared folder; return how many envelopes are not."""
+        """Wait a moment until all has left this device; return how many envelopes have not."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SENT):
-                while await room.unsent():
+                while await room.unsent() and not self.mail.trouble:
                     await asyncio.sleep(0.05)
+        self._note_trouble()
         return await room.unsent()
+
+    def waits(self, unsent: int) -> str:
+        """That so many envelopes have not left this device."""
+        return f"({unsent} envelopes wait for {self.mail.called}; they go out next time)"
 
 
 @contextlib.asynccontextmanager
@@ -129,8 +122,7 @@ async def open_session(options: argparse.Namespace) -> AsyncIterator[Session]:
     """Open the home that the options name."""
     home = Home.find(options)
     with home.open_store(ask_passphrase(options)) as store:
-        mail = Mail(home.net)
-        async with Device.open(store, mail.transport) as device:
+        async with mail_of(home.net) as mail, Device.open(store, mail.transport) as device:
             contacts = Contacts(device)
             session = Session(home, store, device, mail, contacts, RoomBook(device, contacts))
             yield session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from random import Random
 
 from ..errors import Reason, RemoteError
+from ..identity import IdentityKeys
+from ..keypackage import KeyPackageKeys
 from ..limits import MAX_ENVELOPE
 from ..mailbox import MailboxKeys, MailboxReader
 from ..ports import Delivery, Outgoing, Transport
@@ -53,11 +56,12 @@ async def refusal(call: object) -> Reason | None:
 class Bench:
     """A new, empty network, and a record of what was sent there."""
 
-    def __init__(self, connect: Connect, claims: Claims, seed: int) -> None:
+    def __init__(self, connect: Connect, claims: Claims, seed: int | str) -> None:
         self.connect = connect
         self.claims = claims
         self.dice = Random(seed)  # noqa: S311  for tests: the same in each run
         self._sent: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        self._made = 0
 
     def keys(self) -> MailboxKeys:
         """A mailbox that nobody has opened yet."""
@@ -72,6 +76,18 @@ class Bench:
     def item(self, keys: MailboxKeys, size: int = 512) -> Outgoing:
         """A new envelope for a mailbox. What it holds does not matter to a transport."""
         return Outgoing(self.dice.randbytes(16), keys.mailbox, self.dice.randbytes(size))
+
+    def owner(self) -> IdentityKeys:
+        """Somebody who has key packages."""
+        return IdentityKeys.generate(self.dice.randbytes)
+
+    def package(self, owner: IdentityKeys, *, last_resort: bool = False) -> bytes:
+        """A signed key package; each expires a minute after the one before."""
+        self._made += 1
+        return KeyPackageKeys.generate(
+            owner, self.keys().mailbox, int(time.time()) + 60 * self._made, self.dice.randbytes,
+            last_resort=last_resort,
+        ).package.signed  # fmt: skip
 
     async def send(self, transport: Transport, *items: Outgoing) -> None:
         """Send, and require that nothing is refused."""

@@ -28,8 +28,9 @@ async def each_package_is_claimed_once(bench: Bench) -> None:
     if not bench.claims.directory:
         return
     owner, other = _directory(bench), _directory(bench)
-    me, they, nobody = (bench.dice.randbytes(32) for _ in range(3))
-    mine, theirs, more = ([bench.dice.randbytes(480) for _ in range(2)] for _ in range(3))
+    i, other_one, nobody = bench.owner(), bench.owner(), bench.owner().identity.fingerprint
+    me, they = i.identity.fingerprint, other_one.identity.fingerprint
+    mine, theirs, more = ([bench.package(owner) for _ in range(2)] for owner in (i, other_one, i))
     await owner.publish(me, mine, None)
     await owner.publish(they, theirs, None)
     await owner.publish(me, more, None)
@@ -45,8 +46,10 @@ async def the_last_resort_serves_when_no_other_is_left(bench: Bench) -> None:
     if not bench.claims.directory:
         return
     owner, other = _directory(bench), _directory(bench)
-    me = bench.dice.randbytes(32)
-    one, two, last, another = (bench.dice.randbytes(480) for _ in range(4))
+    owned_by = bench.owner()
+    me = owned_by.identity.fingerprint
+    one, two = bench.package(owned_by), bench.package(owned_by)
+    last, another = (bench.package(owned_by, last_resort=True) for _ in range(2))
     for packages, resort, expected in (
         ([one], last, [one, last, last]),
         ([two], None, [two, last]),
@@ -62,8 +65,9 @@ async def a_package_published_again_is_not_claimed_again(bench: Bench) -> None:
     if not bench.claims.directory:
         return
     owner = _directory(bench)
-    me = bench.dice.randbytes(32)
-    packages = [bench.dice.randbytes(480) for _ in range(3)]
+    owned_by = bench.owner()
+    me = owned_by.identity.fingerprint
+    packages = [bench.package(owned_by) for _ in range(3)]
     await owner.publish(me, packages, None)
     claimed = [await owner.claim(me)]
     await _directory(bench).publish(me, packages, None)
@@ -75,9 +79,10 @@ async def packages_are_claimed_once_by_many_at_once(bench: Bench) -> None:
     """Several claim at the same time; nobody gets what another got, and none is lost."""
     if not bench.claims.directory:
         return
-    me = bench.dice.randbytes(32)
-    packages = [bench.dice.randbytes(480) for _ in range(12)]
-    last = bench.dice.randbytes(480)
+    owned_by = bench.owner()
+    me = owned_by.identity.fingerprint
+    packages = [bench.package(owned_by) for _ in range(12)]
+    last = bench.package(owned_by, last_resort=True)
     await _directory(bench).publish(me, packages, last)
     claimers = [_directory(bench) for _ in range(4)]
     claimed = Counter(await asyncio.gather(*(claimers[n % 4].claim(me) for n in range(20))))

@@ -10,14 +10,16 @@
     async def test_my_transport():
         await check_transport(folder, Claims())
 
-`make` is called for each check, and gives a new, empty network; what that yields is called for each
-connection to it: a sender, a receiver, a receiver after a restart. It may return the same object
-each time, for a transport that has nothing to restart. One that has a method `recall` is checked
-for that too.
+`make` is called for each check, and gives a new, empty network (or one where other mailboxes are:
+each check makes its own, and those of another `seed` are others); what that yields is called for
+each connection to it: a sender, a receiver, a receiver after a restart. It may return the same
+object each time, for a transport that has nothing to restart. One that has a method `recall` is
+checked for that too.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -53,9 +55,11 @@ async def check_transport(
     """
     names = TRANSPORT_CHECKS if only is None else (only,)
 
+    benches = itertools.count()
+
     async def on_a_bench(check: Check) -> None:
         async with make() as connect:
-            await check(Bench(connect, claims or Claims(), seed))
+            await check(Bench(connect, claims or Claims(), f"{seed}/{next(benches)}"))
 
     for name in names:
         if name not in TRANSPORT_CHECKS:

@@ -12,6 +12,7 @@ from . import (  # noqa: F401  imported to register their flaws
     messages,
     packages,
     readmissions,
+    relays,
     repairs,
     requests,
     restarts,

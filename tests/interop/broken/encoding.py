@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 
-from evanesce import formats, wire
+from evanesce import formats, relay_formats, wire
 from evanesce.errors import Reason, RemoteError
 from evanesce.limits import MAX_DEPTH
 from evanesce.wire import Form
@@ -170,7 +170,7 @@ def _integer_checks(field: Any, seen: set[int]) -> list[Any]:
 def _(patch: Patch) -> None:
     """Takes `true` for the integer 1, as Python's own comparison does."""
     checks: list[Any] = []
-    for form in vars(formats).values():
+    for form in [*vars(formats).values(), *vars(relay_formats).values()]:
         if isinstance(form, Form):
             for field in form.fields:
                 checks += _integer_checks(field, set())

@@ -15,7 +15,7 @@ const HELLO = {
   version,
   spec: '1.0-draft.1',
   operations: Object.keys(operations),
-  features: ['signed', 'direct', 'relay', 'large'],
+  features: ['signed', 'direct', 'client', 'relay', 'large'],
 };
 
 /** The answer to a case. */

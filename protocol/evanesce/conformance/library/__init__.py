@@ -20,6 +20,7 @@ from . import (  # noqa: F401  imported to register their operations
     membership,
     messages,
     primitives,
+    relays,
     rooms,
     session,
     turns,

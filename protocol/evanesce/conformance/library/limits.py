@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import formats, wire
+from ... import formats, relay_formats, wire
 from .registry import Json, operation
 from .values import un
 
-_FORMS = {form.name: form for form in vars(formats).values() if isinstance(form, wire.Form)}
+_FORMS = {
+    form.name: form
+    for table in (formats, relay_formats)
+    for form in vars(table).values()
+    if isinstance(form, wire.Form)
+}
 
 
 def _told(value: Any) -> Any:

@@ -9,7 +9,8 @@ export const CODES = new Set(`
   bad-state-hash wrong-transcript wrong-mode out-of-turn own-message early-commit fork room-closed
   refresh-awaited
   replay jump-too-far beyond-count chain-exhausted bad-count bad-policy
-  unknown-message evaporated unknown-mailbox not-permitted mailbox-full queue-full too-many-requests no-package
+  unknown-message evaporated unknown-mailbox not-permitted mailbox-full relay-full relay-busy unknown-blob queue-full
+  too-many-requests no-package
   identity-changed bad-input closed bad-store wrong-key store-busy rolled-back
 `.trim().split(/\s+/));
 

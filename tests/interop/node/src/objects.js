@@ -72,6 +72,11 @@ function operation(value) {
 const object = (type, limit, ...fields) => ({ type, limit, fields });
 const content = (type, ...fields) => object(type, 65792, ...fields);
 
+// 22.2
+const number = count;
+const reason = orNil(text(32));
+const envelope = bins(1, 2097152);
+
 /** Name, type number, limit and fields of every object. */
 export const OBJECTS = {
   'signed object': object(1, 1024, bins(1, 896), signature),
@@ -103,6 +108,24 @@ export const OBJECTS = {
   'leave': content(35, signed),
   'viewed': content(36, array(1, 256, bin(16))),
   'burn': content(37, array(1, 256, bin(16))),
+  'put': object(48, 4194304, array(1, 256, tuple(id, bin(16), bin(16), envelope))),
+  'outcomes': object(49, 16384, array(1, 256, reason)),
+  'recall': object(50, 32768, array(1, 256, tuple(id, bin(16), bin(16)))),
+  'publish': object(51, 131072, id, array(0, 100, signed), orNil(signed)),
+  'claim': object(52, 64, id),
+  'blob': object(53, 1048832, id, bins(1, 1048576)),
+  'blob deletion': object(54, 96, id, bin(16)),
+  'challenge': object(56, 64, bin(32)),
+  'delivery': object(57, 2097280, id, bin(16), envelope),
+  'notice': object(58, 16640, id, bin(16), bins(1, 16384)),
+  'done': object(59, 96, number, reason, seconds),
+  'prove': object(60, 160, number, key, signature),
+  'make mailbox': object(61, 128, number, id, id),
+  'remove mailbox': object(62, 64, number, id),
+  'subscribe': object(63, 64, number, id),
+  'unsubscribe': object(64, 64, number, id),
+  'ack': object(65, 8192, number, id, array(1, 256, bin(16))),
+  'credit': object(66, 32, uint(1000), uint(16777216)),
 };
 
 const NAMES = new Map(Object.entries(OBJECTS).map(([name, { type }]) => [type, name]));

@@ -1,0 +1,232 @@
+"""What waits in mailboxes: envelopes and notices, put, deduped, fetched, acked, recalled.
+
+Who may do it is the caller's to check. Raise `StoreFailure` where the store does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Final
+
+from ..errors import Reason
+from ..limits import HOUR, MAILBOX_ENVELOPES, NOTICE_LIFETIME
+from .clock import RelayClock
+from .items import Cursor, Posted, Recalled, Waiting
+from .keys import RelayKeys
+from .logs import Found, Log, New
+from .names import ID_BYTES, Names, id_name
+from .rows import RelayStore, StoreFailure
+from .schedule import Schedule
+from .sealing import Entry, Kind
+from .views import Spot, View
+
+__all__ = ["MAX_KNOWN", "MAX_NOTED", "Boxes"]
+
+# Ids that are known of one mailbox: what has been in it within the retention, however quickly it
+# was acked. Past it, the mailbox is full.
+MAX_KNOWN: Final = 65_536
+MAX_NOTED: Final = 2_000  # ids of one mailbox that were recalled before they came
+_NOTICE_STEP: Final = 24 * 30  # hours: what expires together is of a month
+_NOTICE_SPAN: Final = NOTICE_LIFETIME // HOUR
+_AT_ONCE: Final = 64  # rows that are read at once
+_RECOUNT_SECONDS: Final = 1.0
+
+
+class Boxes:
+    """The envelopes and the notices of all mailboxes."""
+
+    def __init__(
+        self,
+        store: RelayStore,
+        keys: RelayKeys,
+        clock: RelayClock,
+        names: Names,
+        retention_hours: int,
+    ) -> None:
+        self._store, self._clock, self._retention = store, clock, retention_hours
+        within = Schedule.of_retention(retention_hours)
+        self._envelopes = Log(store, keys, clock, names.box, within)
+        self._notices = Log(
+            store, keys, clock, names.notices, Schedule(_NOTICE_STEP, _NOTICE_SPAN), lazy=True
+        )
+        self.damaged = 0  # rows that could not be given
+
+    @contextlib.asynccontextmanager
+    async def hold(
+        self, addresses: Iterable[bytes], *, only_put: bool = False
+    ) -> AsyncIterator[dict[bytes, View]]:
+        """Mailboxes that nobody else of this process adds to meanwhile."""
+        async with self._envelopes.hold(addresses, only_add=only_put) as views:
+            yield views
+
+    async def put(
+        self, views: dict[bytes, View], items: Sequence[Posted], refuse: Reason | None
+    ) -> list[Reason | None]:
+        """Put envelopes into mailboxes that are held; the outcome of each.
+
+        With `refuse`, ids that are known succeed, and all others have this outcome.
+        """
+        hour = self._clock.hour() + self._retention
+        news = [
+            New(item.address, hour, id_name(views[item.address].key, item.id),
+                Entry(Kind.ENVELOPE, item.id, item.envelope))
+            for item in items
+        ]  # fmt: skip
+
+        def limit(view: View, more: int) -> Reason | None:
+            if view.living + more >= MAILBOX_ENVELOPES or view.known + more >= MAX_KNOWN:
+                return Reason.MAILBOX_FULL
+            return refuse
+
+        await self._envelopes.add(views, news, limit)
+        full = [new for new in news if new.outcome is Reason.MAILBOX_FULL]
+        owners = {new.owner: views[new.owner] for new in full}
+        if self._store.shared and await self._recount(owners):
+            await self._envelopes.add(views, full, limit)
+        return [new.outcome for new in news]
+
+    async def _recount(self, views: dict[bytes, View]) -> bool:
+        """What seems full may have been acked at another relay: look what still lives.
+
+        False if that was not done, since it was done a moment ago.
+        """
+        now = time.monotonic()
+        due = [view for view in views.values() if now > view.recounted + _RECOUNT_SECONDS]
+        for view in due:
+            view.recounted = now
+            spots = [spot for spot, _ in view.waiting(self._clock.hour())]
+            for at in range(0, len(spots), _AT_ONCE):
+                await self._envelopes.read(view, spots[at : at + _AT_ONCE], {})
+        return bool(due)
+
+    async def recall(self, views: dict[bytes, View], items: Sequence[Recalled]) -> None:
+        """Erase envelopes in mailboxes that are held; of those that never came, note the ids."""
+        hour = self._clock.hour() + self._retention
+        known, news = [], []
+        for item in items:
+            view = views[item.address]
+            name = id_name(view.key, item.id)
+            if view.knows(name):
+                known.append((view, name))
+            else:
+                news.append(New(item.address, hour, name, Entry(Kind.NOTED, name, b"")))
+        await self._envelopes.erase_ids(known)
+
+        def limit(view: View, more: int) -> Reason | None:
+            within = view.noted + more < MAX_NOTED and view.known + more < MAX_KNOWN
+            return None if within else Reason.MAILBOX_FULL
+
+        await self._envelopes.add(views, news, limit)
+        # One of them may have come just now, by another relay.
+        await self._envelopes.erase_ids((views[new.owner], new.name) for new in news)
+        noted = [(views[new.owner], new.spot, new.name) for new in news if new.added]
+        await self._envelopes.erase(noted, kind=Kind.NOTED)  # as blank as any other
+
+    async def fetch(
+        self, address: bytes, cursor: Cursor, envelopes: int, octets: int
+    ) -> list[Waiting]:
+        """What waits and has not been given, oldest hour first; see `Relay.fetch`."""
+        cursor.expire(self._clock.hour())
+        notices, others = dict(cursor.notices), dict(cursor.envelopes)
+        view, found = await self._notices.look(address, refresh=not cursor.begun)
+        given = await self._give(self._notices, view, notices, found, 1 << 30, 1 << 30)
+        view, found = await self._envelopes.look(address)
+        with contextlib.suppress(StoreFailure):  # it is not given in any case
+            await self._envelopes.tidy(view)
+        given += await self._give(self._envelopes, view, others, found, envelopes, octets)
+        cursor.notices, cursor.envelopes, cursor.begun = notices, others, True
+        return given
+
+    async def _give(
+        self, log: Log, view: View, given: dict[int, int], found: Found, count: int, octets: int
+    ) -> list[Waiting]:
+        """Read what is next, until something is there to give or nothing is left."""
+        while True:
+            chosen = _choose(view, self._clock.hour(), given, count, octets)
+            if not chosen:
+                return []
+            damaged = view.damaged
+            entries = await log.read(view, chosen, found)
+            self.damaged += view.damaged - damaged
+            now = self._clock.hour()
+            out = [
+                Waiting(entry.id, entry.data, entry.kind is Kind.NOTICE)
+                for (hour, _), entry in zip(chosen, entries, strict=True)
+                if entry is not None and hour > now
+            ]
+            for hour, number in chosen:
+                given[hour] = number + 1
+            if out:
+                return out
+
+    async def ack(self, address: bytes, ids: Sequence[bytes]) -> None:
+        """Erase these envelopes and notices."""
+        view, _ = await self._envelopes.look(address)
+        names = [id_name(view.key, item) for item in ids]
+        await self._envelopes.erase_ids((view, name) for name in names)
+        rest = [item for item, name in zip(ids, names, strict=True) if not view.knows(name)]
+        if rest:
+            view, _ = await self._notices.look(address)
+            await self._notices.erase_ids((view, id_name(view.key, item)) for item in rest)
+
+    async def clear(self, address: bytes, views: dict[bytes, View]) -> None:
+        """Erase all that waits in a mailbox that is held."""
+        await _erase_all(self._envelopes, views[address])
+        async with self._notices.hold([address]) as notices:
+            await _erase_all(self._notices, notices[address])
+
+    async def leave_notice(self, address: bytes, statement: bytes) -> Reason | None:
+        """Leave a notice; None if it is there."""
+        latest = self._clock.hour() + _NOTICE_SPAN
+        item = secrets.token_bytes(ID_BYTES)
+        async with self._notices.hold([address]) as views:
+            name = id_name(views[address].key, item)
+            new = New(address, latest // _NOTICE_STEP * _NOTICE_STEP, name,
+                      Entry(Kind.NOTICE, item, statement))  # fmt: skip
+            await self._notices.add(views, [new], lambda view, more: None)
+        return new.outcome
+
+    async def holdings(self, address: bytes) -> dict[str, object]:
+        """What waits, by its size and hour of expiry, and how many blanks there are."""
+        told: dict[str, object] = {}
+        blanks = damaged = 0
+        for name, log in (("envelopes", self._envelopes), ("notices", self._notices)):
+            view = await log.inspect(address)
+            told[name] = [
+                {"bytes": row.size, "expires_hour": hour}
+                for (hour, _), row in view.waiting(self._clock.hour())
+            ]
+            blanks += view.blanks - view.damaged
+            damaged += view.damaged
+        return told | {"blanks": blanks, "unreadable": damaged}
+
+    def expire(self, hour: int) -> None:
+        """Forget the hours up to this one."""
+        self._envelopes.expire(hour)
+        self._notices.expire(hour)
+
+    def forget(self) -> None:
+        """Forget all views."""
+        self._envelopes.clear()
+        self._notices.clear()
+
+
+async def _erase_all(log: Log, view: View) -> None:
+    await log.erase_ids([(view, row.name) for _, row in view.waiting(0)])
+    await log.tidy(view)
+
+
+def _choose(view: View, now: int, given: dict[int, int], count: int, octets: int) -> list[Spot]:
+    """What is given next: at most `count`, and no further one once `octets` are used up."""
+    chosen: list[Spot] = []
+    for spot, row in view.waiting(now):
+        if spot[1] < given.get(spot[0], 0):
+            continue
+        if len(chosen) >= min(count, _AT_ONCE) or octets <= 0:
+            break
+        octets -= row.size
+        chosen.append(spot)
+    return chosen

@@ -1,0 +1,374 @@
+"""Boxes as they are kept: rows at the places of a box, added one after the other (spec 22.6).
+
+The envelopes of a mailbox are such a box, its notices another, the key packages of an identity a
+third. Whoever adds has read all that came before: so no id comes twice, and nothing is hidden
+behind a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+from weakref import WeakValueDictionary
+
+from ..errors import LocalError, Reason, RemoteError
+from ..limits import HOUR
+from .clock import RelayClock
+from .keys import KeyGone, RelayKeys
+from .names import place, row_key
+from .rows import RelayStore, Row, StoreFailure
+from .schedule import Schedule
+from .sealing import Entry, Kind, open_entry, remainder, seal_entry
+from .views import Spot, View, Views
+
+__all__ = ["Found", "Log", "New"]
+
+Found = dict[tuple[bytes, Spot], Entry]
+"""Rows that were read on the way, by the key of their box and their place."""
+
+_WIDTH: Final = 64  # places of one hour that are read at once
+_READ: Final = 128  # places that are read at once
+_READ_BYTES: Final = 4 << 20  # about what they may hold
+_ATTEMPTS: Final = 64
+_LOOK_AGAIN: Final = 60  # seconds until it is looked whether they differ by more
+
+
+@dataclass(slots=True)
+class New:
+    """Something to be added to a box, and what became of it: None when it is there."""
+
+    owner: bytes
+    hour: int
+    name: bytes = field(repr=False)
+    entry: Entry = field(repr=False)
+    outcome: Reason | None = None
+    added: bool = False
+    spot: Spot = (0, 0)
+
+
+Limit = Callable[[View, int], Reason | None]
+"""Why a view, with so many more rows to come, takes no further one."""
+
+
+_Todo = list[tuple[View, int, int]]
+"""Views and hours, with how many places to read at once."""
+
+
+class Log:
+    """All boxes of one sort. Raise `StoreFailure` where the store does; views are dropped then."""
+
+    def __init__(
+        self,
+        store: RelayStore,
+        keys: RelayKeys,
+        clock: RelayClock,
+        derive: Callable[[bytes], bytes],
+        schedule: Schedule,
+        *,
+        lazy: bool = False,
+    ) -> None:
+        """`derive` gives the box key of an owner: an address or a fingerprint.
+
+        In a `lazy` log it is enough to see within a minute what other relays have added.
+        """
+        self._lazy = lazy
+        self._store, self._keys, self._clock = store, keys, clock
+        self._derive, self.schedule = derive, schedule
+        self._views = Views()
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def hold(
+        self, owners: Iterable[bytes], *, only_add: bool = False
+    ) -> AsyncIterator[dict[bytes, View]]:
+        """The views of these boxes, up to date, to which nobody else of this process adds.
+
+        What other relays add now is not looked for when rows are `only` to be added in the hour of
+        now: where there is any, the first place is taken.
+        Whatever fails inside, they are dropped: what was done then is not known.
+        """
+        ordered = sorted(set(owners))
+        locks = [self._lock(owner) for owner in ordered]
+        held = 0
+        try:
+            for lock in locks:  # in the order of the owners, so that nobody waits in a circle
+                await lock.acquire()
+                held += 1
+            views = {owner: self._views.get(owner) or View(owner, self._derive(owner))
+                     for owner in ordered}  # fmt: skip
+            await self._refresh(views.values(), only_add=only_add)
+            yield views
+            for view in views.values():
+                if not view.unsure:
+                    self._views.keep(view)
+        except BaseException:
+            for owner in ordered[:held]:
+                self._views.drop(owner)
+            raise
+        finally:
+            for lock in locks[:held]:
+                lock.release()
+
+    async def look(self, owner: bytes, *, refresh: bool = False) -> tuple[View, Found]:
+        """The view of a box, up to date if others may add, and what was read on the way."""
+        view = self._views.get(owner)
+        if view is not None:
+            if refresh:
+                view.looked = None
+            found = await self._refresh([view])
+            if found and not view.unsure and self._views.get(owner) is view:
+                self._views.keep(view)
+            return view, found
+        async with self._lock(owner):  # one reads it for all who wait
+            view, found = self._views.get(owner), {}
+            if view is None:
+                view = View(owner, self._derive(owner))
+                found = await self._refresh([view])
+                self._views.keep(view)
+        return view, found
+
+    async def inspect(self, owner: bytes) -> View:
+        """A view for one use: nothing is remembered."""
+        view = View(owner, self._derive(owner))
+        await self._refresh([view])
+        return view
+
+    async def add(self, views: dict[bytes, View], items: Sequence[New], limit: Limit) -> None:
+        """Add what is not known, in the boxes that are held. Each item's outcome says the rest.
+
+        Rows of many boxes go to the store together, and those of one box one after the other.
+        """
+        left = list(items)
+        for _ in range(_ATTEMPTS):
+            rows, tried, twice = self._plan(views, left, limit)
+            if not rows:
+                return
+            try:
+                added = await self._store.add(rows)
+                left = await self._settle(views, tried, added) + twice
+            except StoreFailure:
+                for item in (*tried, *twice):
+                    if not item.added:
+                        item.outcome = Reason.RELAY_BUSY
+                    self._doubt(views[item.owner])
+                return
+        for item in left:
+            item.outcome = Reason.RELAY_BUSY
+
+    def _plan(
+        self, views: dict[bytes, View], items: Sequence[New], limit: Limit
+    ) -> tuple[list[Row], list[New], list[New]]:
+        """The rows to try, the items they are of, and items that may be the same as these."""
+        rows: list[Row] = []
+        tried: list[New] = []
+        twice: list[New] = []
+        more: dict[bytes, int] = {}
+        numbers: dict[tuple[bytes, int], int] = {}
+        names = set()
+        for item in items:
+            view = views[item.owner]
+            if view.knows(item.name):
+                item.outcome = None
+                continue
+            if (item.owner, item.name) in names:
+                twice.append(item)
+                continue
+            item.outcome = limit(view, more.get(item.owner, 0))
+            if item.outcome is not None:
+                continue
+            at = item.owner, item.hour
+            number = numbers.get(at, view.next(item.hour))
+            try:
+                key = row_key(self._keys.hour_key(item.hour), view.key)
+            except KeyGone:  # another relay, whose clock is ahead, has destroyed it
+                item.outcome = Reason.RELAY_BUSY
+                continue
+            where = place(view.key, item.hour, number)
+            rows.append(Row(where, seal_entry(key, where, item.entry)))
+            tried.append(item)
+            item.spot = item.hour, number
+            names.add((item.owner, item.name))
+            numbers[at] = number + 1
+            more[item.owner] = more.get(item.owner, 0) + 1
+        return rows, tried, twice
+
+    async def _settle(
+        self, views: dict[bytes, View], tried: Sequence[New], added: Sequence[bool]
+    ) -> list[New]:
+        """Note what was added; read what others have put where it was not. What is left to do."""
+        contested = {item.owner for item, done in zip(tried, added, strict=True) if not done}
+        hours = {(item.owner, item.hour) for item in tried if item.owner in contested}
+        left = []
+        for item, done in zip(tried, added, strict=True):
+            item.added = done
+            if not done:
+                left.append(item)
+            elif item.owner not in contested:
+                views[item.owner].take(item.spot, item.entry, item.name)
+        if contested:
+            await self._read([(views[owner], hour, 1) for owner, hour in sorted(hours)])
+        return left
+
+    async def erase_ids(self, ids: Iterable[tuple[View, bytes]]) -> None:
+        """Erase all rows of these names in these views."""
+        await self.erase([(view, spot, name) for view, name in ids for spot in view.spots(name)])
+
+    async def tidy(self, view: View) -> None:
+        """Erase what is doomed in a view."""
+        if view.doomed:
+            await self.erase((), (view,))
+
+    async def erase(
+        self,
+        spots: Iterable[tuple[View, Spot, bytes]],
+        also: Iterable[View] = (),
+        kind: Kind = Kind.GONE,
+    ) -> list[bool]:
+        """Erase rows, each with what is noted of its id, and what is doomed in their views.
+
+        True for those that this call has erased. When it returns, all are gone.
+        """
+        wanted = list(spots)
+        views = {id(view): view for view in (*also, *(view for view, _, _ in wanted))}.values()
+        doomed = [(view, *item) for view in views for item in view.doomed]
+        rows = [self._remainder(view, spot, name, kind) for view, spot, name in wanted]
+        rows += [self._remainder(view, spot, name, Kind.GONE) for view, spot, name in doomed]
+        asked = [row for row in rows if row is not None]
+        try:
+            done = iter(await self._store.blank(asked) if asked else ())
+        except BaseException:
+            for view in views:
+                self._doubt(view)
+            raise
+        results = [row is not None and next(done) for row in rows]
+        for view, _, name in wanted:
+            view.note_gone(name)
+        for view in views:
+            view.doomed = []
+        return results[: len(wanted)]
+
+    def _remainder(self, view: View, spot: Spot, name: bytes, kind: Kind) -> Row | None:
+        """What takes the place of a row; None if its hour is over, and nobody can read it."""
+        hour_key = self._hour_key(spot[0])
+        if hour_key is None:
+            return None
+        where = place(view.key, *spot)
+        return Row(where, remainder(row_key(hour_key, view.key), where, name, kind))
+
+    async def read(self, view: View, spots: Sequence[Spot], found: Found) -> list[Entry | None]:
+        """What lives at these places; None for what does not any more, or cannot be opened."""
+        missing = [spot for spot in spots if (view.key, spot) not in found]
+        places = [place(view.key, *spot) for spot in missing]
+        data = await self._store.read(places) if places else []
+        entries = {spot: found.get((view.key, spot)) for spot in spots}
+        for spot, raw in zip(missing, data, strict=True):
+            entry = None if raw is None else self._open(view, spot, raw)
+            if entry is None:
+                view.drop(spot)
+            elif entry.kind.blank:
+                view.found_gone(entry.id)
+            else:
+                entries[spot] = entry
+        return [entries[spot] for spot in spots]
+
+    def clear(self) -> None:
+        """Forget all views."""
+        self._views.clear()
+
+    def expire(self, hour: int) -> None:
+        """Forget the hours up to this one."""
+        self._views.expire(hour)
+
+    async def _refresh(self, views: Iterable[View], *, only_add: bool = False) -> Found:
+        """Read what was added since the last time, in all hours in which that may be.
+
+        A new view is read whole. Another one only if other relays may add to it: once in a while
+        in all hours since it was looked at last, and meanwhile where rows are added now.
+        """
+        seconds = self._clock.now()
+        now = seconds // HOUR
+        near = self.schedule.near(seconds)
+        if only_add and self.schedule.added is not None:
+            near.remove(now + self.schedule.added)
+        todo, whole = [], []
+        for view in views:
+            view.expire(now)
+            if view.looked is None or (self._store.shared and seconds >= view.looked + _LOOK_AGAIN):
+                todo += [(view, hour, 1) for hour in self.schedule.hours(now, view.open_from)]
+                whole.append(view)
+            elif self._store.shared and not self._lazy:
+                todo += [(view, hour, 1) for hour in near]
+        found = await self._read(todo)
+        for view in whole:
+            view.looked = seconds
+            view.open_from = self.schedule.open_from(now)
+        return found
+
+    async def _read(self, todo: _Todo) -> Found:
+        """Read the places of these hours, from the first that is not known, until one is free."""
+        found: Found = {}
+        room = _READ_BYTES
+        while todo:
+            batch, todo = _cut(todo)
+            starts = [(view, hour, view.next(hour)) for view, hour, _ in batch]
+            data = await self._store.read(
+                [place(view.key, hour, start + n)
+                 for (view, hour, start), (_, _, width) in zip(starts, batch, strict=True)
+                 for n in range(width)]
+            )  # fmt: skip
+            at = 0
+            for (view, hour, start), (_, _, width) in zip(starts, batch, strict=True):
+                rows, at = data[at : at + width], at + width
+                taken = sum(len(row) for row in rows if row is not None)
+                for number, row in enumerate(rows, start):
+                    if row is None:
+                        break
+                    entry = self._open(view, (hour, number), row)
+                    view.take((hour, number), entry)
+                    if entry is not None and not entry.kind.blank and len(row) <= room:
+                        room -= len(row)
+                        found[view.key, (hour, number)] = entry
+                else:
+                    fitting = _READ_BYTES * width // max(taken, 1)
+                    todo.append((view, hour, max(1, min(2 * width, _WIDTH, fitting))))
+        return found
+
+    def _open(self, view: View, spot: Spot, data: bytes) -> Entry | None:
+        hour_key = self._hour_key(spot[0])
+        if hour_key is None:
+            return None
+        try:
+            return open_entry(row_key(hour_key, view.key), place(view.key, *spot), data)
+        except RemoteError:
+            return None
+
+    def _hour_key(self, hour: int) -> bytes | None:
+        try:
+            return self._keys.existing(hour)
+        except LocalError:  # destroyed, or its file is damaged
+            return None
+
+    def _doubt(self, view: View) -> None:
+        """Something failed half way: the next who needs this view makes a new one."""
+        view.unsure = True
+        if self._views.get(view.owner) is view:
+            self._views.drop(view.owner)
+
+    def _lock(self, owner: bytes) -> asyncio.Lock:
+        lock = self._locks.get(owner)
+        if lock is None:
+            lock = self._locks[owner] = asyncio.Lock()
+        return lock
+
+
+def _cut(todo: _Todo) -> tuple[_Todo, _Todo]:
+    """As much as is read at once, and the rest."""
+    places = 0
+    for count, (_, _, width) in enumerate(todo):
+        places += width
+        if places > _READ and count:
+            return todo[:count], todo[count:]
+    return todo, []
