@@ -40,6 +40,7 @@ class SmallRelay:
         self.answers: list[Response] = []  # given to the next requests, in the place of its own
         self.outcomes: list[str | None] = []  # of the next items
         self.reasons: dict[str, tuple[str, int]] = {}  # by frame: refused so
+        self.delay = 0.0  # seconds between a frame and its answer
         self.refuse_sessions: Response | None = None
         self.hang_up: int | None = None  # close code, at the challenge
         self.ignores_credit = False
@@ -110,6 +111,7 @@ class SmallRelay:
         reason, seconds = self.reasons.get(form.name, (None, 0))
         if reason is None and form is not forms.PROVE:
             reason = self._act(form, fields[1], fields[2:], subscribed, sent)
+        await asyncio.sleep(self.delay)
         await socket.send_bytes(forms.DONE.build(fields[0], reason, seconds))
 
     def _act(

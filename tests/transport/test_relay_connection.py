@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 
 from evanesce import Reason, RemoteError
 from evanesce.mailbox import MailboxKeys
@@ -213,15 +213,16 @@ async def test_a_slow_application_is_sent_one_window_and_no_more(relay: SmallRel
             secrets.token_bytes(16): secrets.token_bytes(30_000) for _ in range(40)
         }
         seen: set[bytes] = set()
-        while len(seen) < 540:
-            for delivery in await asyncio.wait_for(client.receive(readers), 5):
-                seen.add(delivery.id)
-            await asyncio.sleep(0.05)  # much time for the relay to send more
-            session = client._session
-            assert session is not None
-            held = [d.envelope for box in session._fresh.values() for d in box.values()]
-            assert len(held) <= window[0]
-            assert sum(map(len, held)) <= window[1] + 30_000
+        async with asyncio.timeout(10):
+            while len(seen) < 540:
+                for delivery in await client.receive(readers):
+                    seen.add(delivery.id)
+                await asyncio.sleep(0.05)  # much time for the relay to send more
+                session = client._session
+                assert session is not None
+                held = [d.envelope for box in session._fresh.values() for d in box.values()]
+                assert len(held) <= window[0]
+                assert sum(map(len, held)) <= window[1] + 30_000
 
 
 async def test_a_relay_that_sends_more_than_it_may_is_left(relay: SmallRelay) -> None:
@@ -235,6 +236,32 @@ async def test_a_relay_that_sends_more_than_it_may_is_left(relay: SmallRelay) ->
                     await client.receive([keys.reader()])
                     await asyncio.sleep(0.1)
         assert refused.value.reason is Reason.TOO_LARGE
+
+
+async def test_who_is_cancelled_while_a_subscription_begins_or_ends_loses_nothing(
+    relay: SmallRelay, client: RelayTransport
+) -> None:
+    keys = await make_mailbox(client)
+    items = [item_for(keys) for _ in range(3)]
+    await client.send(items)
+    relay.delay = 0.1  # deliveries come before the answer
+    for pause in (0.05, 0.15, 0.25, 0.3, 0.35, 0.4, 0.45):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(client.receive([keys.reader()]), pause)
+    relay.delay = 0.0
+    found: set[bytes] = set()
+    async with asyncio.timeout(5):
+        while len(found) < len(items):
+            found |= {delivery.envelope for delivery in await client.receive([keys.reader()])}
+    assert found == {item.envelope for item in items}
+
+
+async def test_no_redirection_is_followed_to_another_relay(relay: SmallRelay) -> None:
+    async with small_relay() as other, RelayTransport(relay.url) as client:
+        relay.refuse_sessions = RedirectResponse(f"{other.url}/v1/mailboxes")
+        keys = MailboxKeys.generate(secrets.token_bytes)
+        assert await refusal(client.open_mailbox(keys.reader())) is Reason.RELAY_BUSY
+        assert (relay.sessions, other.sessions) == (1, 0)
 
 
 async def test_notices_come_beside_envelopes_until_they_are_acked(

@@ -210,13 +210,15 @@ async def cancelling_a_receive_loses_nothing(bench: Bench) -> None:
     """A device stops waiting whenever its mailboxes change."""
     sender, receiver = bench.connect(), bench.connect()
     keys = await bench.mailbox(receiver)
-    items = [bench.item(keys) for _ in range(20)]
-    for item in items:
+    # After each number of steps: by chance the one that matters might never come.
+    moments = [(before, after) for after in range(8) for before in range(4)]
+    items = [bench.item(keys) for _ in moments]
+    for item, (before, after) in zip(items, moments, strict=True):
         waiting = asyncio.ensure_future(bench.receive(receiver, [keys.reader()]))
-        for _ in range(bench.dice.randint(0, 3)):
+        for _ in range(before):
             await asyncio.sleep(bench.dice.choice((0, 0, 0.001)))
         sending = asyncio.ensure_future(bench.send(sender, item))
-        for _ in range(bench.dice.randint(0, 6)):
+        for _ in range(after):
             await asyncio.sleep(0)
         waiting.cancel()
         with suppress(asyncio.CancelledError):

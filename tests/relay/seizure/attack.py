@@ -15,8 +15,8 @@ import numpy as np
 
 from .classifier import Area, Boosted, area, measured
 from .evidence import Evidence, Family, Opener, examine
+from .happenings import World
 from .pairs import Bools, Features, Finder, Floats, Ints, features, find_units, sample_pairs
-from .world import World
 
 ROOM, OWNER = "room", "owner"
 
@@ -71,8 +71,10 @@ class Finding:
 
     def __str__(self) -> str:
         name, single = self.single
-        return (f"{self.question}, {self.family}: trained {self.trained}, best of {self.scores}"
-                f" single scores {single} ({name}), {self.pairs} pairs; used {self.used[:3]}")  # fmt: skip
+        return (
+            f"{self.question}, {self.family}: trained {self.trained}, best of {self.scores}"
+            f" single scores {single} ({name}), {self.pairs} pairs; used {self.used[:3]}"
+        )
 
 
 @dataclass(slots=True)
@@ -111,8 +113,8 @@ def link_copies(
 ) -> Finding:
     """How well rows that are copies of one message are told from others.
 
-    With `traits`, only from others that have these in common with them. `without` leaves out features
-    whose names begin so.
+    With `traits`, only from others that have these in common with them. `without` leaves out
+    features whose names begin so.
     """
     learned, data = _Data(), _Data()
     for into, seizures in ((learned, training), (data, trial)):

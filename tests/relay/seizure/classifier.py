@@ -66,7 +66,8 @@ class _Tree:
         for _ in range(_DEPTH):
             right = binned[rows, self.feature[node]] > self.edge[node]
             node = 2 * node + 1 + right
-        return node - (2**_DEPTH - 1)
+        leaves: Ints = node - (2**_DEPTH - 1)
+        return leaves
 
 
 class Boosted:

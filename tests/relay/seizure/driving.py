@@ -1,4 +1,4 @@
-"""Plays a world to a relay, and seizes its folder on the way: a copy of every file as it lies there."""
+"""Plays a world to a relay, and seizes its folder on the way: every file, as it lies there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evanesce.mailbox import MailboxKeys
 from evanesce.primitives import H
 from evanesce.relay.relay import Cursor, Posted, Waiting
 
-from .world import (
+from .happenings import (
     Box,
     Claim,
     Event,

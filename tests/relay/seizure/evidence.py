@@ -1,4 +1,4 @@
-"""What a seized folder says of anything in it that may stand for a mailbox: units, and their traits.
+"""What a seized folder says of anything in it that may stand for a mailbox: units and traits.
 
 Nothing here knows which relay it looks at. Candidates are found by form: values that name something
 (and recur, or stand in a table of their own), prefixes that recur, tables of numbered buckets, and,
@@ -265,7 +265,7 @@ def _records(
 
 
 def _find_raw(raw: dict[Path, bytes], families: Sequence[Family]) -> None:
-    """Where the names of candidates stand in the bytes of the files, free space and WAL included."""
+    """Where the names of candidates stand in the files, free space and WAL included."""
     names: dict[bytes, list[tuple[bytes, Unit]]] = defaultdict(list)
     for family in families:
         for name, unit in family.items():

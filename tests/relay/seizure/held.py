@@ -1,4 +1,4 @@
-"""Looks whether a relay's folders hold what spec 22.7 lists, and nothing else: files, columns, fields."""
+"""Whether a relay's folders hold what spec 22.7 lists and nothing else: files, columns, fields."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from evanesce.errors import RemoteError
 from evanesce.limits import QUARTER
-from evanesce.primitives import KDF
+from evanesce.primitives import KDF, unwrap
 from evanesce.relay.sealing import open_bucket
 from evanesce.wire import decode
 
-from .sqlite_pages import Database, Value, read_database
+from .sqlite_pages import Database, read_database
 
 _SPEC = Path(__file__).parents[3] / "spec" / "22-relay.md"
 _EMPTY = {"rows.db-lock", "table.db-journal", "lock"}
@@ -94,7 +94,7 @@ def _check_buckets(base: Database, key: bytes, hour: int) -> None:
         if not any(data[:8]):
             continue
         try:
-            fields: Value | list[list[object]] = decode(open_bucket(key, number, data[8:]), limit=1 << 16)
+            fields = decode(open_bucket(key, number, data[8:]), limit=1 << 16)
         except RemoteError:
             raise NotListedError(f"bucket {number} is no sealed bucket") from None
         assert isinstance(fields, list)
@@ -124,22 +124,22 @@ def _check_rows(base: Database, hour: int) -> int:
             indexed[bytes([entry[20] & 0x7F]) + entry[:_PLACE]] = where
             expiry = int.from_bytes(entry[:4], "big")
             _demand(hour < expiry <= hour + 92 * 24, f"{expiry} is no hour of expiry")
-    used = set()
+    used: set[tuple[str, object]] = set()
     for known, (slot, length) in indexed.items():
         place = f"slots{known[0]}", slot
         data = slots[place]
         used.add(place)
         _demand(data[:_PLACE] == known[1:], "a slot is another's")
         _demand(not any(data[_PLACE + length :]), "something behind a row")
-    for place, data in slots.items():
-        _demand(place in used or not any(data), f"something in a free slot of {place[0]}")
+    for where_, content in slots.items():
+        _demand(where_ in used or not any(content), f"something in a free slot of {where_[0]}")
     return len(indexed)
 
 
-def check_opened(index_key: bytes, hour_key: bytes, address: bytes, row: bytes, place: bytes) -> None:
-    """A row, opened by whoever has everything, is a kind, an id and an envelope, and nothing else."""
-    from evanesce.primitives import unwrap
-
+def check_opened(
+    index_key: bytes, hour_key: bytes, address: bytes, row: bytes, place: bytes
+) -> None:
+    """A row, opened by whoever has everything, is a kind, an id and an envelope, no more."""
     box_key = KDF(index_key, b"relay box", address)
     fields = decode(unwrap(KDF(hour_key, b"relay row", box_key), row, place), limit=1 << 22)
     _demand(isinstance(fields, list) and [type(f) for f in fields] == [int, bytes, bytes], "a row")

@@ -16,7 +16,9 @@ from evanesce.primitives import KDF
 from evanesce.relay import logs, mailboxes
 from evanesce.relay.names import Names, place
 from evanesce.relay.rows import Place, Row
+from evanesce.relay.sealing import seal_bucket
 from evanesce.relay.sqlite_rows import SqliteRows
+from evanesce.wire import Value, encode
 
 
 @contextmanager
@@ -97,7 +99,8 @@ class AddressRows(MarkingRows):
                 self._of_place[where.name] = self._of_box[box_key]
             return where
 
-        with mock.patch.object(Names, "box", seen_box), mock.patch.object(logs, "place", seen_place):
+        boxes = mock.patch.object(Names, "box", seen_box)
+        with boxes, mock.patch.object(logs, "place", seen_place):
             yield
 
 
@@ -139,6 +142,26 @@ class PlainTable(SqliteRows):
         await super().stop()
 
 
+class NumberedTable(PlainTable):
+    """Each bucket has the number of its last change, as a message of a stream has."""
+
+    def prepare(self) -> None:
+        self._last = 0
+        self._plain.execute("ALTER TABLE plain ADD COLUMN sequence INTEGER")
+        self._plain.executemany(
+            "INSERT INTO plain VALUES (?, 0, zeroblob(?), 0)",
+            ((n, mailboxes.BUCKET_BYTES) for n in range(2_049)),
+        )
+
+    async def swap(self, number: int, version: int, data: bytes) -> bool:
+        done = await super().swap(number, version, data)
+        self._last += 1
+        self._plain.execute(
+            "UPDATE plain SET sequence = ? WHERE number = ?", (self._last, number)
+        )
+        return done
+
+
 class LoggedTable(PlainTable):
     """All buckets are there from the beginning, but a log that nobody empties has every change."""
 
@@ -157,10 +180,8 @@ def unsorted_buckets() -> Iterator[None]:
     """The records of a bucket stand in it in the order in which they came."""
 
     def seal(key: bytes, number: int, records: dict[bytes, mailboxes.Record]) -> bytes:
-        listed = [[tag, *record] for tag, record in records.items()]
-        return mailboxes.seal_bucket(
-            key, number, mailboxes.encode(listed), mailboxes.BUCKET_BYTES
-        )
+        listed: list[Value] = [[tag, *record] for tag, record in records.items()]
+        return seal_bucket(key, number, encode(listed), mailboxes.BUCKET_BYTES)
 
     with mock.patch.object(mailboxes, "_seal", seal):
         yield

@@ -1,4 +1,4 @@
-"""A relay as one would write it in an afternoon: it works, and it hides nothing. The attack's control.
+"""A relay as one would write it in an afternoon: it works, and hides nothing. The control.
 
 Four tables in SQLite, with the times and numbers that any table gets; acked messages are deleted as
 SQLite deletes. It keeps less than many real servers do: no senders, no rooms, no network addresses.

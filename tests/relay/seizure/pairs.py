@@ -21,7 +21,10 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Balanced pairs of mailboxes: as many that belong together as not. `group` is for bootstraps."""
+    """Balanced pairs of mailboxes: as many that belong together as not.
+
+    `group` is what is resampled for an interval.
+    """
 
     pairs: list[Pair]
     together: Bools
@@ -39,14 +42,14 @@ def sample_pairs(
     """Pairs of the mailboxes in `groups` (mailbox: what it shares).
 
     Each pair that belongs together comes with one that does not and has the same first mailbox, and
-    a second one drawn as often as it occurs in the former: a score of single mailboxes gains nothing.
+    a second one drawn as often as it occurs there: a score of single mailboxes gains nothing.
     With `alike`, all that are paired are alike in this.
     """
     draw = random.Random(seed)
     traits = alike or dict.fromkeys(groups)
     members: dict[Hashable, list[int]] = defaultdict(list)
-    for mailbox, group in groups.items():
-        members[group].append(mailbox)
+    for mailbox, shared in groups.items():
+        members[shared].append(mailbox)
     good: list[tuple[int, int, int]] = []
     for number, boxes in enumerate(members.values()):
         pairs = [(a, b, number) for i, a in enumerate(boxes) for b in boxes[:i]]
@@ -123,7 +126,7 @@ def _marks(
         least = 1 << 40
         for mark in a:
             at = bisect_left(b, mark)
-            gap = min((abs(b[k] - mark) for k in (at - 1, at) if 0 <= k < len(b)))
+            gap = min(abs(b[k] - mark) for k in (at - 1, at) if 0 <= k < len(b))
             least = min(least, gap)
             equal += gap == 0
             near += gap <= 4

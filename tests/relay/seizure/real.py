@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from evanesce.errors import RemoteError
@@ -27,13 +26,12 @@ from evanesce.wire import decode
 
 from .attack import Case, Reader
 from .driving import Driver
-from .evidence import Evidence, Family, Opener, Unit, number_of, settle
+from .evidence import Evidence, Family, Opener, number_of
+from .happenings import World
 from .pairs import Finder
-from .sqlite_pages import Cell, Database, old_versions, read_database
-from .world import World
+from .sqlite_pages import read_database
+from .stored import StoredRow, family_of, places_of, read_linked_rows, rows_of, stored_rows
 
-_PREFIX = 20  # bytes of a slot before the data: the hour, the name of the place
-_ENTRY = 29
 BUCKETED = 4_096  # mailboxes that the table is made for: 128 buckets, a few records in each
 
 
@@ -67,7 +65,7 @@ async def _play(
     keys_folder, data = folder / "live-keys", folder / "live"
     keys_folder.mkdir(parents=True)
     data.mkdir()
-    # Keys from the seed, so that the names of a run, and with them its figures, are the same each time.
+    # Keys from the seed, so that names, and with them the figures, are the same in every run.
     for name in ("index", "table"):
         key = hashlib.blake2b(b"%d %s" % (seed, name.encode()), digest_size=32).digest()
         (keys_folder / f"{name}.key").write_bytes(key)
@@ -177,113 +175,14 @@ def _finder(
     return known.__getitem__
 
 
-# Rows
-
-
-@dataclass(slots=True)
-class StoredRow:
-    """A row as it lies in its slot."""
-
-    hour: int
-    name: bytes
-    data: bytes  # with the zeros that fill the slot
-    length: int
-    blank: bool
-    table: str
-    cell: Cell
-    marks: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-
-    def unit(self) -> Unit:
-        """What an attacker sees of it."""
-        number = self.cell.values[0]
-        assert isinstance(number, int)
-        unit = Unit()
-        unit.scalars = {
-            "hour": self.hour, "length": self.length, "blank": self.blank,
-            "name": number_of(self.name), "data": number_of(self.data),
-            "class": float(self.table.removeprefix("slots")), "slot": number, "page": self.cell.page,
-            "offset": self.cell.offset, "overflow": self.cell.chain[0] if self.cell.chain else 0,
-        }  # fmt: skip
-        unit.marks.update(self.marks)
-        return unit
-
-
-def stored_rows(base: Database) -> Iterator[StoredRow]:
-    """The rows of a store in SQLite, with what the log says of their slots."""
-    index = dict(_index(base))
-    touched: dict[tuple[object, ...], StoredRow] = {}
-    for cell in base.cells:
-        value = cell.values[-1]
-        if not cell.table.startswith("slots") or not isinstance(value, bytes):
-            continue
-        length, blank = index.get(value[:_PREFIX], (0, False))
-        if not length:
-            continue
-        row = StoredRow(
-            int.from_bytes(value[:4], "big"), value[4:_PREFIX],
-            value[_PREFIX : _PREFIX + length], length, blank, cell.table, cell,
-        )  # fmt: skip
-        touched[base.name_of(cell)] = row
-    for frame, cell in old_versions(base):
-        found = touched.get(base.name_of(cell))
-        if found is not None and cell.values == found.cell.values:
-            found.marks["in frame"].append(frame.seq)
-            found.marks["in commit"].append(frame.commit)
-    yield from touched.values()
-
-
-def _index(base: Database) -> Iterator[tuple[bytes, tuple[int, bool]]]:
-    for cell in base.cells:
-        data = cell.values[-1]
-        if cell.table == "places" and isinstance(data, bytes):
-            for n in range(int.from_bytes(data[:2], "big")):
-                entry = data[2 + n * _ENTRY : 2 + (n + 1) * _ENTRY]
-                yield entry[:_PREFIX], (int.from_bytes(entry[25:29], "big"), bool(entry[20] & 0x80))
-
-
-def _rows_of(evidence: Evidence) -> list[StoredRow]:
-    return [row for base in evidence.databases if "places" in base.tables for row in stored_rows(base)]
-
-
-def read_linked_rows(evidence: Evidence) -> dict[str, Family]:
-    """Rows that show by their name or their data which belong to one mailbox, if any do."""
-    families: dict[str, Family] = {}
-    rows = _rows_of(evidence)
-    for what, part in (("name", lambda row: row.name), ("data", lambda row: row.data)):
-        known = len(rows)
-        for size in (32, 16, 8, 4):
-            groups: dict[Hashable, list[StoredRow]] = defaultdict(list)
-            for row in rows:
-                groups[part(row)[:size]].append(row)
-            # By chance hardly any two of them begin with the same four bytes.
-            if rows and len(groups) < 0.98 * known:
-                known = len(groups)
-                families[f"rows by {what}:{size}"] = _family(groups)
-    return families
-
-
-def _family(groups: dict[Hashable, list[StoredRow]]) -> Family:
-    family: Family = {}
-    for name, rows in groups.items():
-        unit = family.setdefault(name, Unit())
-        for row in rows:
-            one = row.unit()
-            for trait, value in one.scalars.items():
-                unit.marks[trait].append(value)
-            for trait, marks in one.marks.items():
-                unit.marks[trait].extend(marks)
-    return settle(family)
-
-
 # An attacker who knows the addresses
 
 
 def knowing_addresses(played: Played, keys: Path | None) -> Reader:
-    """With the keys he computes the places of each. Without, he looks for it and its plain hashes."""
+    """With the keys he computes the places of each; without, he looks for it and its hashes."""
 
     def read(evidence: Evidence) -> dict[str, Family]:
-        rows = _rows_of(evidence)
-        family: Family = {}
+        rows = rows_of(evidence)
         if keys is None:
             # Nothing to compute places with: all that is left is to look for what an address,
             # or a hash of it without a key, would be.
@@ -292,11 +191,11 @@ def knowing_addresses(played: Played, keys: Path | None) -> Reader:
                 box.address: [names[g] for g in _guesses(box.address) if g in names]
                 for box in played.world.boxes
             }
-            return {"addresses": _family(groups)} if any(groups.values()) else {}
+            return {"addresses": family_of(groups)} if any(groups.values()) else {}
         index = (keys / "index.key").read_bytes()
         known = {(row.hour, row.name): row for row in rows}
         groups = {box.address: places_of(index, box.address, known) for box in played.world.boxes}
-        return {"addresses and keys": _family({a: found for a, found in groups.items() if found})}
+        return {"addresses and keys": family_of({a: found for a, found in groups.items() if found})}
 
     return read
 
@@ -306,24 +205,6 @@ def _guesses(address: bytes) -> list[bytes]:
     hashes = [hashlib.new(name, address).digest() for name in ("md5", "sha1", "sha256", "sha512")]
     hashes += [hashlib.blake2b(address, digest_size=n).digest() for n in (16, 32, 64)]
     return [address[:16], *(digest[:16] for digest in hashes)]
-
-
-def places_of(
-    index_key: bytes, address: bytes, known: dict[tuple[int, bytes], StoredRow]
-) -> list[StoredRow]:
-    """The rows of a mailbox, computed from the index key and its address (spec 22.6)."""
-    box_key = KDF(index_key, b"relay box", address)
-    found: list[StoredRow] = []
-    for hour in sorted({hour for hour, _ in known}):
-        number = 0
-        while True:
-            name = KDF(box_key, b"relay place", hour, number, size=16)
-            row = known.get((hour, name))
-            if row is None:
-                break
-            found.append(row)
-            number += 1
-    return found
 
 
 def copies(

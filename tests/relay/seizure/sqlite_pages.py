@@ -1,7 +1,7 @@
 """Reads SQLite's files as a forensic examiner does: pages, cells, overflow chains, free pages, WAL.
 
-No SQLite is used: what it would not show (where a cell lies in its page, what a frame of the WAL held
-before, what is left in free pages) is what this is for. File format: https://sqlite.org/fileformat2.html
+No SQLite is used: what it would not show (where a cell lies in its page, what a frame of the WAL
+held before, what is left in free pages) is what this is for. https://sqlite.org/fileformat2.html
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ class _Pages:
         least = (u - 12) * 32 // 255 - 23
         local = least + (size - least) % (u - 4)
         local = least if local > most else local
-        pieces, chain = [image[at : at + local]], []
+        pieces = [image[at : at + local]]
+        chain: list[int] = []
         left, page = size - local, int.from_bytes(image[at + local : at + local + 4], "big")
         while left > 0 and page in self.base.pages and len(chain) < 100_000:
             chain.append(page)

@@ -12,9 +12,24 @@ import heapq
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from evanesce.envelope import envelope_size
+
+from .happenings import (
+    Box,
+    Claim,
+    Event,
+    GetBlob,
+    Make,
+    Publish,
+    Put,
+    PutBlob,
+    Read,
+    Remove,
+    Tick,
+    World,
+)
 
 HOURS = 76  # of which the last 72 count: the first are those in which the oldest rooms are made
 _HOUR = 3600.0
@@ -23,95 +38,6 @@ START = 494_208 * 3600  # midnight UTC, 47 days after the beginning of a quarter
 
 def _bytes(*parts: object, size: int = 32) -> bytes:
     return hashlib.shake_256(repr(parts).encode()).digest(size)
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A mailbox. `room` is None for a contact mailbox: it shares a room with none."""
-
-    number: int
-    owner: int
-    room: int | None
-    address: bytes
-    capability: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Make:
-    """A member makes a mailbox, or renews it."""
-
-    box: int
-
-
-@dataclass(frozen=True, slots=True)
-class Remove:
-    """A member gives a mailbox up."""
-
-    box: int
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """One request: copies of one message, all of one size, or a single one. (box, id) each."""
-
-    message: int
-    size: int
-    copies: tuple[tuple[int, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A member fetches all that waits in a mailbox, and acks it."""
-
-    box: int
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """A person publishes key packages."""
-
-    person: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Somebody claims a key package of a person."""
-
-    person: int
-
-
-@dataclass(frozen=True, slots=True)
-class PutBlob:
-    """A roster or a chunk of a file."""
-
-    blob: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class GetBlob:
-    """Somebody fetches a blob."""
-
-    blob: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """The relay does its housekeeping."""
-
-
-Event = Make | Remove | Put | Read | Publish | Claim | PutBlob | GetBlob | Tick
-
-
-@dataclass(slots=True)
-class World:
-    """Events (second, event) in order; all mailboxes; seconds after which to seize."""
-
-    boxes: list[Box] = field(default_factory=list)
-    events: list[tuple[int, Event]] = field(default_factory=list)
-    seizures: list[int] = field(default_factory=list)
-    rooms: int = 0
 
 
 class _Person:
@@ -294,7 +220,7 @@ class _Maker:
             self.tell(room, person, time + draw.uniform(10, 15), 700)
 
     def renew(self) -> None:
-        """Whoever connects makes all his mailboxes again, and once a day whoever stays connected."""
+        """Whoever connects makes all mailboxes again, and once a day whoever stays connected."""
         made = {event.box: time for time, _, event in self.heap if isinstance(event, Make)}
         lost = {event.box: time for time, _, event in self.heap if isinstance(event, Remove)}
         own: dict[int, list[int]] = {}
@@ -306,18 +232,18 @@ class _Maker:
                 first = self.draw.uniform(0, 24 * _HOUR)
                 starts = [first + day * 24 * _HOUR for day in range(4)]
             for time in starts:
-                for box in boxes:
-                    if made[box] < time < lost.get(box, 1e18):
-                        self.at(time, Make(box))
+                for number in boxes:
+                    if made[number] < time < lost.get(number, 1e18):
+                        self.at(time, Make(number))
 
     # The whole
 
     def make(self) -> World:
         """Make it."""
         draw, end = self.draw, self.hours * _HOUR
-        for number, person in enumerate(self.people):
+        for number, someone in enumerate(self.people):
             time = draw.uniform(0, 600)
-            person.contact = self.box(number, None, time)
+            someone.contact = self.box(number, None, time)
             self.at(time + 1, Publish(number, draw.randint(1, 4)))
         crowd = end - 9 * _HOUR  # an hour in which many rooms are made
         rooms = self.world.rooms
