@@ -14,6 +14,7 @@ from .backoff import Backoff
 from .desk import TRANSPORT_FAULTS, Desk
 from .errors import RemoteError, StorageError
 from .keypackage import Card, KeyPackage
+from .mailbox import MailboxKeys
 from .ports import KeyDirectory, Transport
 from .recalling import Recaller
 from .receiving import Receiver
@@ -21,6 +22,7 @@ from .sending import Sender
 
 __all__ = ["Courier"]
 
+OPENED = 32  # mailboxes that are made at the same time
 CLAIMS = 32  # key packages asked for before the card's own is used
 PATIENCE = 1  # seconds that a call waits for the transport, once what it did has been stored
 
@@ -116,17 +118,21 @@ class Courier:
                     backoff.failed(self._desk.clock.now())
 
     async def _open_mailboxes(self) -> bool:
-        done = True
-        for address, own in list(self._desk.engine.mailboxes.items()):
-            if address not in self._opened:
-                try:
-                    await self._transport.open_mailbox(own.keys.reader())
-                except TRANSPORT_FAULTS:
-                    done = False
-                else:
-                    self._opened.add(address)
-                    self._mailboxes_changed.set()
-        return done
+        """Make mailboxes, several at a time: a relay may be far away, and rooms many."""
+        keys = [own.keys for address, own in self._desk.engine.mailboxes.items()
+                if address not in self._opened]  # fmt: skip
+        done = [await asyncio.gather(*map(self._open_mailbox, keys[at : at + OPENED]))
+                for at in range(0, len(keys), OPENED)]  # fmt: skip
+        return all(map(all, done))
+
+    async def _open_mailbox(self, keys: MailboxKeys) -> bool:
+        try:
+            await self._transport.open_mailbox(keys.reader())
+        except TRANSPORT_FAULTS:
+            return False
+        self._opened.add(keys.mailbox.address)
+        self._mailboxes_changed.set()
+        return True
 
     async def _close_mailboxes(self) -> bool:
         done = True

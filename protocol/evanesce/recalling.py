@@ -28,8 +28,9 @@ class Recaller:
             return True  # it is as it is; what waits is dropped when it is old
         done = True
         for message in self._desk.engine.outbox.recalls.demanded:
+            recalls = self._desk.engine.outbox.recalls  # read before: it may need a transaction
             with self._desk.store.transaction() as tx:
-                items = self._desk.engine.outbox.recalls.items(tx, message)
+                items = recalls.items(tx, message)
             try:
                 for first in range(0, len(items), BATCH):
                     await self._call(transport, items[first : first + BATCH])

@@ -19,6 +19,7 @@ from .ports import Delivery, Transport
 __all__ = ["Receiver"]
 
 STALE = 8  # batches without anything new before the next is waited for
+ACKED = 64  # deliveries that are acked together: a relay may be far away
 TAKEN = 4_096  # deliveries remembered, to know one that comes again
 
 Call = asyncio.Future[list[Delivery]]
@@ -112,29 +113,38 @@ class Receiver:
     async def _take_all(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             self._failing.pop(delivery.address, None)
-        fresh, failure = [], None
-        for delivery in deliveries:
+        fresh = news = False
+        failure: StorageError | None = None
+        stored: list[bytes] = []
+        for number, delivery in enumerate(deliveries, 1):
+            known = delivery.id in self._taken
             try:
-                fresh.append(await self._take(delivery))
+                if known or await self._take(delivery):
+                    stored.append(delivery.id)
+                    news = news or not known
             except StorageError as error:  # perhaps of one damaged room: the others go on
                 failure = failure or error
+            if stored and (len(stored) == ACKED or number == len(deliveries)):
+                fresh = (await self._ack(stored) and news) or fresh
+                stored, news = [], False
         self._wake()
         if failure is not None:
             raise failure
-        self._stale = 0 if any(fresh) else self._stale + 1
+        self._stale = 0 if fresh else self._stale + 1
         if self._stale > STALE:  # nothing new, and the same would come at once
             self._stale = 0
             await self._desk.clock.wait_until(self._desk.clock.now() + RETRY)
 
-    async def _take(self, delivery: Delivery) -> bool:
-        """Process one delivery, and let the transport forget it once the store has it.
+    async def _ack(self, stored: list[bytes]) -> bool:
+        """Let the transport forget these; return whether it took note."""
+        try:
+            await self._transport.ack(stored)
+        except TRANSPORT_FAULTS:
+            return False  # they come again, and are then known
+        return True
 
-        Return whether it was new, and the transport took note.
-        """
-        if delivery.id in self._taken:
-            with contextlib.suppress(*TRANSPORT_FAULTS):
-                await self._transport.ack([delivery.id])
-            return False
+    async def _take(self, delivery: Delivery) -> bool:
+        """Process one delivery; return whether the store has it now."""
         now = self._desk.clock.now()
         backoff = self._deferred.get(delivery.id)
         if backoff is not None and backoff.waits(now):
@@ -146,10 +156,6 @@ class Receiver:
         self._deferred.pop(delivery.id, None)
         self._taken[delivery.id] = None
         _bound(self._taken)
-        try:
-            await self._transport.ack([delivery.id])
-        except TRANSPORT_FAULTS:
-            return False  # it comes again, and is then known
         return True
 
 

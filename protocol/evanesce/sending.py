@@ -58,7 +58,7 @@ class Sender:
 
     async def _round(self) -> None:
         with self._desk.store.transaction() as tx:
-            waiting = self._desk.engine.outbox.waiting(tx)
+            waiting = Outbox.waiting(tx)
         _keep_only(self._full, {item.address for item in waiting})
         _keep_only(self._missed, {item.id for item in waiting})
         self._misses = 0
@@ -94,7 +94,7 @@ class Sender:
         if self._misses >= MISSES or not self._desk.is_open:
             return
         with self._desk.store.transaction() as tx:
-            loaded = self._desk.engine.outbox.load_envelopes(tx, batch)
+            loaded = Outbox.load_envelopes(tx, batch)
         if not loaded:
             return
         items = [item for item, _ in loaded]

@@ -712,5 +712,6 @@ async def test_a_used_prekey_is_erased_with_the_join(
     await world.group(mina, junho)
     assert prekeys() == 4 * ONE_TIME_STOCK - 1
     used = await mina.device.create_room([await junho.device.card()])
+    await world.settle()
     with refused(Reason.ALREADY_MEMBER, mina.store, error=LocalError):
         await used.add(await junho.device.card())

@@ -309,7 +309,7 @@ async def test_direct_rooms_have_no_resync(world: World, mina: Actor, junho: Act
         await mina.room(talk).resync(mina.person(talk, junho))
 
 
-@pytest.mark.parametrize("failing", range(1, 12))
+@pytest.mark.parametrize("failing", range(1, 25))
 async def test_a_store_that_fails_in_between_leaves_nothing_half_done(
     world: World, mina: Actor, junho: Actor, sora: Actor, room: Conversation, failing: int
 ) -> None:

@@ -5,16 +5,18 @@ Who may do it is the caller's to check. Raise `StoreFailure` where the store doe
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import Reason
 from ..limits import HOUR, MAILBOX_ENVELOPES, NOTICE_LIFETIME
 from .clock import RelayClock
-from .items import Cursor, Posted, Recalled, Waiting
+from .items import Cursor, Given, Posted, Recalled, Waiting
 from .keys import RelayKeys
 from .logs import Found, Log, New
 from .names import ID_BYTES, Names, id_name
@@ -32,6 +34,7 @@ MAX_NOTED: Final = 2_000  # ids of one mailbox that were recalled before they ca
 _NOTICE_STEP: Final = 24 * 30  # hours: what expires together is of a month
 _NOTICE_SPAN: Final = NOTICE_LIFETIME // HOUR
 _AT_ONCE: Final = 64  # rows that are read at once
+_AHEAD: Final = 8  # rows of one box, known to live, that are read while it is looked for others
 _RECOUNT_SECONDS: Final = 1.0
 
 
@@ -126,41 +129,63 @@ class Boxes:
         await self._envelopes.erase(noted, kind=Kind.NOTED)  # as blank as any other
 
     async def fetch(
-        self, address: bytes, cursor: Cursor, envelopes: int, octets: int
-    ) -> list[Waiting]:
-        """What waits and has not been given, oldest hour first; see `Relay.fetch`."""
-        cursor.expire(self._clock.hour())
-        notices, others = dict(cursor.notices), dict(cursor.envelopes)
-        view, found = await self._notices.look(address, refresh=not cursor.begun)
-        given = await self._give(self._notices, view, notices, found, 1 << 30, 1 << 30)
-        view, found = await self._envelopes.look(address)
-        with contextlib.suppress(StoreFailure):  # it is not given in any case
-            await self._envelopes.tidy(view)
-        given += await self._give(self._envelopes, view, others, found, envelopes, octets)
-        cursor.notices, cursor.envelopes, cursor.begun = notices, others, True
+        self, wanted: Sequence[tuple[bytes, Cursor]], envelopes: int, octets: int, each: int
+    ) -> list[Given]:
+        """What waits in these mailboxes and has not been given; see `Relay.fetch_all`."""
+        hour = self._clock.hour()
+        for _, cursor in wanted:
+            cursor.expire(hour)
+        numbers = {address: dict(cursor.envelopes) for address, cursor in wanted}
+
+        def known(view: View) -> list[Spot]:
+            return _choose(view, hour, numbers[view.owner], min(each, envelopes), octets)[:_AHEAD]
+
+        new = {address for address, cursor in wanted if not cursor.begun}
+        (notices, noticed), (views, found) = await asyncio.gather(
+            self._notices.look_all(numbers, new), self._envelopes.look_all(numbers, (), known)
+        )
+        for view in views.values():
+            with contextlib.suppress(StoreFailure):  # it is not given in any case
+                await self._envelopes.tidy(view)
+        turns = [_Turn(notices[address], dict(cursor.notices)) for address, cursor in wanted]
+        await self._give(self._notices, turns, noticed, 1 << 30, 1 << 30, 1 << 30)
+        others = [_Turn(views[address], numbers[address]) for address, _ in wanted]
+        await self._give(self._envelopes, others, found, envelopes, octets, each)
+        given = []
+        for (_, cursor), some, more in zip(wanted, turns, others, strict=True):
+            cursor.notices, cursor.envelopes, cursor.begun = some.given, more.given, True
+            left = any(_choose(turn.view, hour, turn.given, 1, 1) for turn in (some, more))
+            given.append(Given(some.out + more.out, left))
         return given
 
     async def _give(
-        self, log: Log, view: View, given: dict[int, int], found: Found, count: int, octets: int
-    ) -> list[Waiting]:
-        """Read what is next, until something is there to give or nothing is left."""
-        while True:
-            chosen = _choose(view, self._clock.hour(), given, count, octets)
-            if not chosen:
-                return []
-            damaged = view.damaged
-            entries = await log.read(view, chosen, found)
-            self.damaged += view.damaged - damaged
+        self, log: Log, turns: Sequence[_Turn], found: Found, count: int, octets: int, each: int
+    ) -> None:
+        """Read what is next, in each until something is there to give or nothing is left."""
+        left = list(turns)
+        while left:
+            chosen: list[tuple[_Turn, list[Spot]]] = []
+            for turn in left:
+                spots = _choose(turn.view, self._clock.hour(), turn.given, min(count, each), octets)
+                if spots:
+                    chosen.append((turn, spots))
+                    count -= len(spots)
+                    octets -= sum(turn.view.size(spot) for spot in spots)
+            damaged = sum(turn.view.damaged for turn, _ in chosen)
+            entries = iter(await log.read_all(
+                [(turn.view, spot) for turn, spots in chosen for spot in spots], found
+            ))  # fmt: skip
+            self.damaged += sum(turn.view.damaged for turn, _ in chosen) - damaged
             now = self._clock.hour()
-            out = [
-                Waiting(entry.id, entry.data, entry.kind is Kind.NOTICE)
-                for (hour, _), entry in zip(chosen, entries, strict=True)
-                if entry is not None and hour > now
-            ]
-            for hour, number in chosen:
-                given[hour] = number + 1
-            if out:
-                return out
+            for turn, spots in chosen:
+                for hour, number in spots:
+                    entry = next(entries)
+                    turn.given[hour] = number + 1
+                    if entry is not None and hour > now:
+                        turn.out.append(
+                            Waiting(entry.id, entry.data, entry.kind is Kind.NOTICE)
+                        )
+            left = [turn for turn, _ in chosen if not turn.out]
 
     async def ack(self, address: bytes, ids: Sequence[bytes]) -> None:
         """Erase these envelopes and notices."""
@@ -212,6 +237,15 @@ class Boxes:
         """Forget all views."""
         self._envelopes.clear()
         self._notices.clear()
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One reader of one box: how far it has been given what waits, and what it is given now."""
+
+    view: View
+    given: dict[int, int]
+    out: list[Waiting] = field(default_factory=list)
 
 
 async def _erase_all(log: Log, view: View) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Cursor", "Posted", "Recalled", "Waiting"]
+__all__ = ["Cursor", "Given", "Posted", "Recalled", "Waiting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,14 @@ class Waiting:
     id: bytes = field(repr=False)
     data: bytes = field(repr=False)
     is_notice: bool
+
+
+@dataclass(slots=True)
+class Given:
+    """What a reader of a mailbox is given, and whether more waits that was not read."""
+
+    items: list[Waiting] = field(default_factory=list)
+    more: bool = False
 
 
 class Cursor:

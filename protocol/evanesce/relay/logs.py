@@ -8,7 +8,7 @@ behind a gap.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,6 +30,7 @@ Found = dict[tuple[bytes, Spot], Entry]
 """Rows that were read on the way, by the key of their box and their place."""
 
 _WIDTH: Final = 64  # places of one hour that are read at once
+_NEWS: Final = 4  # at first, where others may have added some
 _READ: Final = 128  # places that are read at once
 _READ_BYTES: Final = 4 << 20  # about what they may hold
 _ATTEMPTS: Final = 64
@@ -129,6 +130,38 @@ class Log:
                 found = await self._refresh([view])
                 self._views.keep(view)
         return view, found
+
+    async def look_all(
+        self, owners: Iterable[bytes], fresh: Container[bytes] = (),
+        known: Callable[[View], Sequence[Spot]] = lambda _: (),
+    ) -> tuple[dict[bytes, View], Found]:  # fmt: skip
+        """The same of several boxes, as `look` gives it; those in `fresh` are refreshed.
+
+        Where others may have erased what is `known`, that is read on the way.
+        """
+        views: dict[bytes, View] = {}
+        missing = []
+        for owner in dict.fromkeys(owners):
+            view = self._views.get(owner)
+            if view is None:
+                missing.append(owner)
+                continue
+            views[owner] = view
+            if owner in fresh:
+                view.looked = None
+        also = ([(view, spot) for view in views.values() for spot in known(view)]
+                if self._store.shared else [])  # fmt: skip
+        found, looked = await asyncio.gather(
+            self._refresh(list(views.values()), also=also),
+            asyncio.gather(*(self.look(owner) for owner in missing)),
+        )
+        for view in views.values():
+            if not view.unsure and self._views.get(view.owner) is view:
+                self._views.keep(view)
+        for owner, (view, some) in zip(missing, looked, strict=True):
+            views[owner] = view
+            found |= some
+        return views, found
 
     async def inspect(self, owner: bytes) -> View:
         """A view for one use: nothing is remembered."""
@@ -260,19 +293,29 @@ class Log:
 
     async def read(self, view: View, spots: Sequence[Spot], found: Found) -> list[Entry | None]:
         """What lives at these places; None for what does not any more, or cannot be opened."""
-        missing = [spot for spot in spots if (view.key, spot) not in found]
-        places = [place(view.key, *spot) for spot in missing]
+        return await self.read_all([(view, spot) for spot in spots], found)
+
+    async def read_all(
+        self, spots: Sequence[tuple[View, Spot]], found: Found
+    ) -> list[Entry | None]:
+        """The same of several boxes."""
+        missing = [(view, spot) for view, spot in spots if (view.key, spot) not in found]
+        places = [place(view.key, *spot) for view, spot in missing]
         data = await self._store.read(places) if places else []
-        entries = {spot: found.get((view.key, spot)) for spot in spots}
-        for spot, raw in zip(missing, data, strict=True):
-            entry = None if raw is None else self._open(view, spot, raw)
-            if entry is None:
-                view.drop(spot)
-            elif entry.kind.blank:
-                view.found_gone(entry.id)
-            else:
-                entries[spot] = entry
-        return [entries[spot] for spot in spots]
+        read = {(view.key, spot): self._still(view, spot, raw)
+                for (view, spot), raw in zip(missing, data, strict=True)}  # fmt: skip
+        return [found.get((view.key, spot)) or read.get((view.key, spot)) for view, spot in spots]
+
+    def _still(self, view: View, spot: Spot, raw: bytes | None) -> Entry | None:
+        """What is read at a place that was known to live, if it does."""
+        entry = None if raw is None else self._open(view, spot, raw)
+        if entry is None:
+            view.drop(spot)
+        elif entry.kind.blank:
+            view.found_gone(entry.id)
+        else:
+            return entry
+        return None
 
     def clear(self) -> None:
         """Forget all views."""
@@ -282,7 +325,10 @@ class Log:
         """Forget the hours up to this one."""
         self._views.expire(hour)
 
-    async def _refresh(self, views: Iterable[View], *, only_add: bool = False) -> Found:
+    async def _refresh(
+        self, views: Iterable[View], *, only_add: bool = False,
+        also: Sequence[tuple[View, Spot]] = (),
+    ) -> Found:  # fmt: skip
         """Read what was added since the last time, in all hours in which that may be.
 
         A new view is read whole. Another one only if other relays may add to it: once in a while
@@ -300,25 +346,34 @@ class Log:
                 todo += [(view, hour, 1) for hour in self.schedule.hours(now, view.open_from)]
                 whole.append(view)
             elif self._store.shared and not self._lazy:
-                todo += [(view, hour, 1) for hour in near]
-        found = await self._read(todo)
+                todo += [(view, hour, _NEWS) for hour in near]
+        found = await self._read(todo, also)
         for view in whole:
             view.looked = seconds
             view.open_from = self.schedule.open_from(now)
         return found
 
-    async def _read(self, todo: _Todo) -> Found:
-        """Read the places of these hours, from the first that is not known, until one is free."""
+    async def _read(self, todo: _Todo, also: Sequence[tuple[View, Spot]] = ()) -> Found:
+        """Read the places of these hours, from the first that is not known, until one is free.
+
+        And, with the first of them, those that are known already and may have been erased.
+        """
         found: Found = {}
         room = _READ_BYTES
-        while todo:
+        while todo or also:
             batch, todo = _cut(todo)
             starts = [(view, hour, view.next(hour)) for view, hour, _ in batch]
-            data = await self._store.read(
-                [place(view.key, hour, start + n)
-                 for (view, hour, start), (_, _, width) in zip(starts, batch, strict=True)
-                 for n in range(width)]
-            )  # fmt: skip
+            places = [place(view.key, *spot) for view, spot in also]
+            places += [place(view.key, hour, start + n)
+                       for (view, hour, start), (_, _, width) in zip(starts, batch, strict=True)
+                       for n in range(width)]  # fmt: skip
+            data = await self._store.read(places)
+            for (view, spot), raw in zip(also, data, strict=False):
+                entry = self._still(view, spot, raw)
+                if entry is not None:
+                    room -= len(entry.data)
+                    found[view.key, spot] = entry
+            data, also = data[len(also) :], ()
             at = 0
             for (view, hour, start), (_, _, width) in zip(starts, batch, strict=True):
                 rows, at = data[at : at + width], at + width

@@ -6,7 +6,7 @@ seconds before it knows. So each read first writes a *fence* to the stream: when
 majority has it, and its sequence is greater than that of all that was answered before. The replica
 says up to which sequence it has read (`Nats-UpTo-Sequence`), and what is not up to the fence is not
 believed: the read is tried again, in the end with another server. Reads that wait at the same time
-share one fence.
+share one fence, and one question.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import asyncio
 import base64
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from .nats_link import Answer, Lost, NatsLink, Refused
 from .nats_streams import Names, bad_store
@@ -32,6 +32,8 @@ FENCE_SECONDS: Final = 3_600  # time to live of a fence
 ATTEMPT_SECONDS: Final = 3.0
 PATIENCE_WITH_A_REPLICA: Final = 2.0  # seconds that it may lag before another server is asked
 NO_MESSAGE: Final = 10037
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,24 @@ class NatsReads:
         self, stream: int | None, subjects: Sequence[str], deadline: float
     ) -> dict[str, Stored]:
         """The last message of each subject that has one. Raise `StoreFailure`."""
-        found: dict[str, Stored] = {}
         if not subjects:
-            return found
-        fence = await self._fence(stream, deadline)
+            return {}
+        turn = self._fences_of(stream).turn(deadline)
+        turn.subjects.update(dict.fromkeys(subjects))
+        if turn.found is None:
+            turn.found = _started(self._last(stream, turn))
+        found = await _awaited(turn.found, deadline)
+        return {subject: found[subject] for subject in subjects if subject in found}
+
+    async def _last(self, stream: int | None, turn: _Turn) -> dict[str, Stored]:
+        """What all who share a turn have asked for."""
+        fence = await turn.fence
+        found: dict[str, Stored] = {}
+        subjects = list(turn.subjects)  # after the fence nobody joins
         for start in range(0, len(subjects), AT_ONCE):
-            left = list(dict.fromkeys(subjects[start : start + AT_ONCE]))
+            left = subjects[start : start + AT_ONCE]
             while left:
-                answers, more = await self._ask(stream, left, BATCH_BYTES, fence, deadline)
+                answers, more = await self._ask(stream, left, BATCH_BYTES, fence, turn.deadline)
                 for answer in answers:
                     found[answer.headers["Nats-Subject"]] = _stored(answer)
                 left = [subject for subject in left if subject not in found] if more else []
@@ -119,10 +131,13 @@ class NatsReads:
         return int(reply["message"]["seq"])
 
     async def _fence(self, stream: int | None, deadline: float) -> int:
+        return await _awaited(self._fences_of(stream).turn(deadline).fence, deadline)
+
+    def _fences_of(self, stream: int | None) -> _Fences:
         fences = self._fences.get(stream)
         if fences is None:
             fences = self._fences[stream] = _Fences(self._link, self._names.fence(stream))
-        return await fences.next(deadline)
+        return fences
 
     async def _ask(
         self, stream: int | None, subjects: Sequence[str], size: int, fence: int, deadline: float
@@ -163,29 +178,36 @@ class NatsReads:
             pause = min(0.3, 2 * pause)
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Those who share a fence, and what they want to read after it."""
+
+    fence: asyncio.Task[int]
+    deadline: float  # loop time, of the latest of them
+    subjects: dict[str, None] = field(default_factory=dict, repr=False)
+    found: asyncio.Task[dict[str, Stored]] | None = None
+
+
 class _Fences:
     """The fences of one stream. One is under way at a time; who comes meanwhile shares the next."""
 
     def __init__(self, link: NatsLink, subject: str) -> None:
         self._link, self._subject = link, subject
         self._under_way: asyncio.Task[int] | None = None
-        self._next: asyncio.Task[int] | None = None
+        self._next: _Turn | None = None
 
-    async def next(self, deadline: float) -> int:
-        """The sequence of a fence that is written after this is called."""
+    def turn(self, deadline: float) -> _Turn:
+        """A fence that is written after this is called."""
         if self._next is None:
-            self._next = asyncio.create_task(self._write(self._under_way, deadline))
-            self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await asyncio.shield(self._next)
-        except TimeoutError:
-            raise StoreFailure("the servers do not answer") from None
+            self._next = _Turn(_started(self._write(self._under_way, deadline)), deadline)
+        self._next.deadline = max(self._next.deadline, deadline)
+        return self._next
 
     async def _write(self, before: asyncio.Task[int] | None, deadline: float) -> int:
         if before is not None:
             await asyncio.wait([before])
-        self._under_way, self._next = self._next, None
+        if self._next is not None:
+            self._under_way, self._next = self._next.fence, None
         loop, pause = asyncio.get_running_loop(), 0.01
         while True:
             await self._link.ready(deadline)
@@ -206,6 +228,22 @@ class _Fences:
                 raise StoreFailure("the servers do not answer")
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
             pause = min(0.5, 2 * pause)
+
+
+def _started(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task of several: that it failed is no fault if nobody waits any more."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
+async def _awaited(task: asyncio.Task[T], deadline: float) -> T:
+    """What a task of several comes to. Raise `StoreFailure`."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await asyncio.shield(task)
+    except TimeoutError:
+        raise StoreFailure("the servers do not answer") from None
 
 
 def _checked(answers: list[Answer], fence: int) -> tuple[list[Answer], int]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -41,6 +42,7 @@ FINISH_EVERY: Final = HOUR  # seconds: to look for what others have left costs a
 LOOK_EVERY: Final = 1.0  # seconds between looks at how full the streams are, while rows are added
 HEADROOM: Final = 8  # a stream's own bound is this part higher: blanks must fit when it is full
 LEAST_HEADROOM: Final = 4 << 20
+REMEMBERED: Final = 50_000  # rows whose number in their stream is known, so that none is looked up
 OVERHEAD: Final = 320  # bytes that a stream counts for a row beside its data, at most
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
@@ -83,6 +85,7 @@ class NatsRows:
         self._listeners: list[Callable[[bytes], None]] = []
         self._fill: dict[int, _Fill] = {}
         self._open: tuple[NatsLink, NatsReads, NatsWrites, NatsErase] | None = None
+        self._living: OrderedDict[Place, tuple[int, str]] = OrderedDict()  # sequence and mark
         self._erased = 0.0  # loop time at which all erasures were last known to be finished
 
     async def start(self) -> None:
@@ -125,6 +128,7 @@ class NatsRows:
     async def stop(self) -> None:
         """Close it; what is under way fails."""
         opened, self._open = self._open, None
+        self._living.clear()
         if opened is not None:
             await opened[0].stop()
 
@@ -138,7 +142,11 @@ class NatsRows:
             by_stream[stream] = by_stream.get(stream, 0) + len(row.data) + OVERHEAD
         for stream, size in by_stream.items():
             await self._room(link, stream, size, deadline)
-        sequences = await writes.write([self._write(row, 0) for row in rows], deadline)
+        messages = [self._write(row, 0) for row in rows]
+        sequences = await writes.write(messages, deadline)
+        for row, message, sequence in zip(rows, messages, sequences, strict=True):
+            if sequence > 0:
+                self._remember(row.place, sequence, message.mark)
         return [sequence > 0 for sequence in sequences]
 
     async def read(self, places: Sequence[Place]) -> list[bytes | None]:
@@ -147,26 +155,48 @@ class NatsRows:
         return [None if last is None else last.data for last in found]
 
     async def blank(self, rows: Sequence[Row]) -> list[bool]:
-        """Leave remainders in place of what is erased. Raise `StoreFailure`."""
-        _, _, writes, erase = self._opened()
+        """Leave remainders in place of what is erased. Raise `StoreFailure`.
+
+        Rows that were added or read a short while ago are not looked up before, only those of which
+        another message turns out to be the last.
+        """
         deadline = self._deadline()
-        found = await self._last([row.place for row in rows], deadline)
-        lives = [
-            (at, row, last)
-            for at, (row, last) in enumerate(zip(rows, found, strict=True))
+        done = [False] * len(rows)
+        known: list[tuple[int, int, str]] = []  # number of the row, sequence and mark
+        for at, row in enumerate(rows):
+            number = self._living.pop(row.place, None)
+            if number is not None:
+                known.append((at, *number))
+        await self._blank(rows, known, done, deadline)
+        tried = {at for at, _, _ in known}
+        # A place that stands here twice is tried once: of the other it is then read that it is
+        # blank. The same goes for one that another process has blanked.
+        left = [at for at in range(len(rows)) if at not in tried or not done[at]]
+        found = await self._last([rows[at].place for at in left], deadline)
+        living = [
+            (at, last.sequence, last.mark)
+            for at, last in zip(left, found, strict=True)
             if last is not None and last.blanks is None
         ]
-        sequences = await writes.write(
-            [self._write(row, last.sequence, last.mark) for _, row, last in lives], deadline
-        )
-        done = [False] * len(rows)
+        await self._blank(rows, living, done, deadline)
+        return done
+
+    async def _blank(
+        self, rows: Sequence[Row], living: Sequence[tuple[int, int, str]], done: list[bool],
+        deadline: float,
+    ) -> None:  # fmt: skip
+        """Blank what is the last message at its place, and erase it; note what was done."""
+        if not living:
+            return
+        _, _, writes, erase = self._opened()
+        messages = [self._write(rows[at], sequence, mark) for at, sequence, mark in living]
+        sequences = await writes.write(messages, deadline)
         replaced: list[tuple[int | None, int]] = []
-        for (at, row, last), sequence in zip(lives, sequences, strict=True):
+        for (at, before, _), sequence in zip(living, sequences, strict=True):
             if sequence > 0:
                 done[at] = True
-                replaced.append((self._names.spread(row.place), last.sequence))
+                replaced.append((self._names.spread(rows[at].place), before))
         await self._erase(erase, replaced, deadline)
-        return done
 
     async def forget(self, hour: int) -> int:
         """Purge all rows of hours up to this one, whatever hours there are."""
@@ -270,7 +300,17 @@ class NatsRows:
             *(reads.last(stream, some, deadline) for stream, some in subjects.items())
         )
         found = {subject: last for part in parts for subject, last in part.items()}
-        return [found.get(self._names.row(place)) for place in places]
+        lasts = [found.get(self._names.row(place)) for place in places]
+        for place, last in zip(places, lasts, strict=True):
+            if last is not None and last.blanks is None:
+                self._remember(place, last.sequence, last.mark)
+        return lasts
+
+    def _remember(self, place: Place, sequence: int, mark: str) -> None:
+        self._living[place] = sequence, mark
+        self._living.move_to_end(place)
+        if len(self._living) > REMEMBERED:
+            self._living.popitem(last=False)
 
     async def _look(self, link: NatsLink, number: int, deadline: float) -> tuple[int, int]:
         """Rows and bytes of a stream."""

@@ -18,7 +18,7 @@ from .blobs import Blobs
 from .boxes import Boxes
 from .clock import RelayClock
 from .faults import faults
-from .items import Cursor, Posted, Recalled, Waiting
+from .items import Cursor, Given, Posted, Recalled, Waiting
 from .keys import RelayKeys
 from .mailboxes import Mailboxes, Record
 from .names import Names
@@ -26,7 +26,7 @@ from .packages import Packages
 from .rows import RelayStore, StoreFailure
 from .settings import RelaySettings
 
-__all__ = ["Cursor", "Posted", "Recalled", "Relay", "Waiting"]
+__all__ = ["Cursor", "Given", "Posted", "Recalled", "Relay", "Waiting"]
 
 _USAGE_SECONDS: Final = 1.0  # that what the store said of its size is believed
 
@@ -152,10 +152,24 @@ class Relay:
         any case. None means that nothing else waits, unless the credit is used up. Raise
         `RemoteError` (unknown-mailbox).
         """
+        (given,) = await self.fetch_all([(address, cursor)], envelopes, octets, envelopes)
+        if isinstance(given, Reason):
+            raise RemoteError(given, "no such mailbox, or its bucket cannot be read")
+        return given.items
+
+    async def fetch_all(
+        self, wanted: Sequence[tuple[bytes, Cursor]], envelopes: int, octets: int, each: int
+    ) -> list[Given | Reason]:
+        """The same for several mailboxes, together and in their order, or why there is none.
+
+        Of one mailbox at most `each` envelopes. It is said of each whether more waits.
+        """
         with faults():
-            if await self._record(address) is None:
-                raise RemoteError(Reason.UNKNOWN_MAILBOX, "no such mailbox")
-            return await self._boxes.fetch(address, cursor, envelopes, octets)
+            records = await self._mailboxes.find([address for address, _ in wanted])
+            there = [one for one, record in zip(wanted, records, strict=True)
+                     if isinstance(record, Record)]  # fmt: skip
+            given = iter(await self._boxes.fetch(there, envelopes, octets, each))
+            return [next(given) if isinstance(record, Record) else record for record in records]
 
     def watch(self, address: bytes, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` whenever something may have come; returns what ends that.

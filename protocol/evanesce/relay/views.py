@@ -98,6 +98,10 @@ class View:
                 for place, row in self._hours[number].living.items():
                     yield (number, place), row
 
+    def size(self, spot: Spot) -> int:
+        """The size of what lives at a place."""
+        return self._hours[spot[0]].living[spot[1]].size
+
     def spots(self, name: bytes) -> list[Spot]:
         """The places where this id lives: none, one, or the twins as well."""
         at = self._at.get(name)

@@ -318,9 +318,14 @@ class RelayTransport:
         for delivery in ids:
             if len(delivery) == 48 and delivery[:32] in self._readers:
                 by_address.setdefault(delivery[:32], {})[delivery[32:]] = None
-        for address, keys in by_address.items():
-            reader = self._readers[address]
-            await self._read_with(lambda session: session.ack(reader, list(keys)))  # noqa: B023
+        acks = [self._ack(self._readers[address], list(keys))
+                for address, keys in by_address.items()]  # fmt: skip
+        for outcome in await asyncio.gather(*acks, return_exceptions=True):
+            if outcome is not None:  # the others have been done
+                raise outcome
+
+    async def _ack(self, reader: MailboxReader, keys: list[bytes]) -> None:
+        await self._read_with(lambda session: session.ack(reader, keys))
 
     async def about(self) -> dict[str, Any]:
         """What the relay says of itself (22.7): a stranger's text. Raise `RemoteError`, `OSError`.

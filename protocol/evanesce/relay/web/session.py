@@ -34,7 +34,7 @@ from ...relay_formats import (
 )
 from ...wire import Form, decode, kind_of
 from ..credit import Credit
-from ..relay import Cursor
+from ..relay import Cursor, Waiting
 from .errors import BUSY_SECONDS, seconds_of
 from .face import Face
 from .logs import Level
@@ -44,7 +44,9 @@ __all__ = ["FRAME_BYTES", "Connection", "Session"]
 FRAME_BYTES: Final = ACK.limit  # the longest that a client sends
 PROVED: Final = 4  # times as many mailboxes may be proved as be read
 AT_ONCE: Final = 32  # frames of one connection that are worked on
-TURN_ENVELOPES: Final = 16  # of one mailbox before it is another's turn
+TURN_MAILBOXES: Final = 32  # that are looked into at once
+TURN_ENVELOPES: Final = 64  # of all of them,
+EACH_ENVELOPES: Final = 16  # and of one before it is another's turn
 TURN_BYTES: Final = 64 * 1024
 STOP_SECONDS: Final = 5.0  # for what is under way when a connection ends
 
@@ -377,55 +379,69 @@ class Session:
     async def _push(self) -> None:
         while not self._stop.is_set():
             if self._queue:
-                await self._turn(self._queue.popleft())
+                count = min(len(self._queue), TURN_MAILBOXES)
+                await self._turn([self._queue.popleft() for _ in range(count)])
             else:
                 self._wake.clear()
                 await self._wake.wait()
 
-    async def _turn(self, address: bytes) -> None:
-        """Send some of what waits in one mailbox, as far as the credit reaches."""
-        reading = self._readings.get(address)
-        if reading is None:
-            return
-        reading.is_queued = False
-        if reading.unwatch is None:
+    async def _turn(self, addresses: list[bytes]) -> None:
+        """Send some of what waits in these mailboxes, as far as the credit reaches."""
+        turn: list[tuple[bytes, _Reading]] = []
+        for address in addresses:
+            reading = self._readings.get(address)
+            if reading is None:
+                continue
+            reading.is_queued = False  # what comes from now on gives it another turn
+            if reading.unwatch is not None:
+                turn.append((address, reading))
+        if not turn:
             return
         may = self._credit.left
         envelopes = min(self._credit.envelopes, TURN_ENVELOPES) if may else 0
         octets = min(self._credit.octets, TURN_BYTES) if may else 0
+        wanted = [(address, reading.cursor) for address, reading in turn]
         try:
-            waiting = await self._face.relay.fetch(address, reading.cursor, envelopes, octets)
-        except RemoteError as error:
-            if error.reason is Reason.UNKNOWN_MAILBOX:
-                self._unwatch(reading)
-            else:
+            given = await self._face.relay.fetch_all(wanted, envelopes, octets, EACH_ENVELOPES)
+        except Exception as error:
+            if not isinstance(error, RemoteError):
+                self._face.log.failure("frame-failed", error)
+            for address, _ in turn:
                 self._mark_later(address)
             return
-        except Exception as error:
-            self._face.log.failure("frame-failed", error)
-            self._mark_later(address)
-            return
-        count = size = sent = 0
-        for item in waiting:
-            if item.is_notice:
-                frame = NOTICE.build(address, item.id, item.data)
-                self._face.metrics.count("evanesce_notices")
-            else:
-                frame = DELIVERY.build(address, item.id, item.data)
-                count += 1
-                size += len(item.data)
-                self._credit.take(len(item.data))
-            sent += len(frame)
-            await self._send(frame)
-        self._face.metrics.count("evanesce_deliveries", by=count)
-        self._face.metrics.count("evanesce_delivered_bytes", by=size)
+        sent = 0
+        for (address, reading), some in zip(turn, given, strict=True):
+            if isinstance(some, Reason):
+                if some is Reason.UNKNOWN_MAILBOX:
+                    self._unwatch(reading)
+                else:
+                    self._mark_later(address)
+                continue
+            for item in some.items:
+                sent += await self._deliver(address, item)
         if sent:
             self._note(sent)
             await self._drained()
-        if not may:
-            self._held.add(address)  # perhaps in vain: whether something waits is not looked at
-        elif waiting:
-            self._mark(address)  # until nothing comes, more may wait
+        for (address, _), some in zip(turn, given, strict=True):
+            if not isinstance(some, Reason) and some.more:
+                if self._credit.left:
+                    self._mark(address)
+                else:
+                    self._held.add(address)
+
+    async def _deliver(self, address: bytes, item: Waiting) -> int:
+        """Send what waits; how many bytes that were."""
+        metrics = self._face.metrics
+        if item.is_notice:
+            frame = NOTICE.build(address, item.id, item.data)
+            metrics.count("evanesce_notices")
+        else:
+            frame = DELIVERY.build(address, item.id, item.data)
+            self._credit.take(len(item.data))
+            metrics.count("evanesce_deliveries")
+            metrics.count("evanesce_delivered_bytes", by=len(item.data))
+        await self._send(frame)
+        return len(frame)
 
     def _mark_later(self, address: bytes) -> None:
         asyncio.get_running_loop().call_later(BUSY_SECONDS, self._mark, address)
