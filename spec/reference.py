@@ -2315,7 +2315,7 @@ class Box:
 
     def __init__(self, capability_hash: bytes) -> None:
         self.capability_hash = capability_hash
-        self.quarter = 0  # in which its owner last made it
+        self.made = 0  # when its owner last made it
         self.waiting: dict[bytes, bytes] = {}
         self.known: dict[bytes, int] = {}
 
@@ -2344,8 +2344,8 @@ class Relay:
 
     def forget(self, now: int) -> None:
         """Whatever the hour that is now has ended."""
-        hour, oldest = now // HOUR, now // QUARTER - 1
-        self.boxes = {at: box for at, box in self.boxes.items() if box.quarter >= oldest}
+        hour, oldest = now // HOUR, now - 2 * QUARTER  # REQ-LIMIT-42: perhaps earlier
+        self.boxes = {at: box for at, box in self.boxes.items() if box.made > oldest}
         for box in self.boxes.values():
             for name in [name for name, until in box.known.items() if until <= hour]:
                 del box.known[name]
@@ -2377,7 +2377,7 @@ class Relay:
 
     def make(self, address: bytes, capability_hash: bytes, now: int) -> None:
         """Make a mailbox; the hash that is given for one that is there is passed over (22.4)."""
-        self.boxes.setdefault(address, Box(capability_hash)).quarter = now // QUARTER
+        self.boxes.setdefault(address, Box(capability_hash)).made = now
 
     def fetch(self, address: bytes) -> dict[bytes, bytes]:
         """What waits, for who has proved the read key and subscribes."""

@@ -204,16 +204,15 @@ def forgetting() -> Iterator[Json]:
 def leasing() -> Iterator[Json]:
     a, b = Mailbox("a"), Mailbox("b")
     quarter = 91 * 86_400
-    first = -START % quarter  # when the next quarter begins, in seconds from the start
     yield play("quarters", "RELAY-09 LIMIT-42",
-               "a mailbox that is made in no quarter but the one before the last is removed", [
-                   a.make(first - 1), b.make(first - 1), a.put(first, 1), b.make(first),
-                   a.fetch(first + 1), a.fetch(first + quarter - 1), b.fetch(first + quarter - 1),
-                   a.fetch(first + quarter), a.put(first + quarter, 2), b.fetch(first + quarter),
-                   a.make(first + quarter), a.put(first + quarter, 3), a.fetch(first + quarter),
-                   b.fetch(first + 2 * quarter - 1), b.fetch(first + 2 * quarter),
-               ], [None, None, [None], None, 1, 0, 0, "unknown-mailbox", ["unknown-mailbox"], 0,
-                   None, [None], 1, 0, "unknown-mailbox"])  # fmt: skip
+               "a mailbox is kept for a quarter after it was made, and gone after two", [
+                   a.make(0), b.make(0), a.put(0, 1), a.fetch(1), b.make(quarter),
+                   a.fetch(quarter), a.put(quarter, 2), a.fetch(quarter),
+                   a.fetch(2 * quarter), a.put(2 * quarter, 3), b.fetch(2 * quarter),
+                   a.make(2 * quarter), a.put(2 * quarter, 3), a.fetch(2 * quarter),
+                   b.fetch(3 * quarter), a.fetch(3 * quarter),
+               ], [None, None, [None], 1, None, 0, [None], 1, "unknown-mailbox",
+                   ["unknown-mailbox"], 0, None, [None], 1, "unknown-mailbox", 0])  # fmt: skip
 
 
 def keeping_packages() -> Iterator[Json]:

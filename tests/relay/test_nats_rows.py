@@ -129,13 +129,15 @@ async def test_a_replica_that_is_behind_is_not_believed(
     async with opened(rows_on(nats_cluster, next(PREFIXES), patience=1.5)) as store:
         new = row()
         assert await store.add([new]) == [True]
-        fence = NatsReads._fence
+        write = nats_reads._Fences._write
 
-        async def far_ahead(self: NatsReads, stream: int | None, deadline: float) -> int:
-            return await fence(self, stream, deadline) + 10
+        async def far_ahead(
+            self: nats_reads._Fences, before: asyncio.Task[int] | None, deadline: float
+        ) -> int:
+            return await write(self, before, deadline) + 10
 
         with monkeypatch.context() as patch:
-            patch.setattr(NatsReads, "_fence", far_ahead)
+            patch.setattr(nats_reads._Fences, "_write", far_ahead)
             with pytest.raises(StoreFailure):
                 await store.read([new.place, row().place])
         connects = store._opened()[0].connects

@@ -189,8 +189,11 @@ class Boxes:
 
     async def ack(self, address: bytes, ids: Sequence[bytes]) -> None:
         """Erase these envelopes and notices."""
-        view, _ = await self._envelopes.look(address)
-        names = [id_name(view.key, item) for item in ids]
+        view = self._envelopes.known(address)
+        names = [] if view is None else [id_name(view.key, item) for item in ids]
+        if view is None or not all(map(view.knows, names)):
+            view, _ = await self._envelopes.look(address)
+            names = [id_name(view.key, item) for item in ids]
         await self._envelopes.erase_ids((view, name) for name in names)
         rest = [item for item, name in zip(ids, names, strict=True) if not view.knows(name)]
         if rest:

@@ -131,6 +131,10 @@ class Log:
                 self._views.keep(view)
         return view, found
 
+    def known(self, owner: bytes) -> View | None:
+        """The view of a box as it is remembered, if it is: others may have added to it since."""
+        return self._views.get(owner)
+
     async def look_all(
         self, owners: Iterable[bytes], fresh: Container[bytes] = (),
         known: Callable[[View], Sequence[Spot]] = lambda _: (),

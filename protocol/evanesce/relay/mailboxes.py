@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ..errors import LocalError, Reason, RemoteError
-from ..limits import QUARTER
+from ..limits import DAY, QUARTER
 from ..wire import Value, decode, encode
 from .clock import RelayClock
 from .names import Names
@@ -66,13 +66,16 @@ class Mailboxes:
         self._tags: dict[bytes, int] = {}  # of wakes, of the buckets in the cache
         self._changes = 0
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._sweeping = 0  # the quarter for which the table is looked through, up to a bucket
+        self._sweeping = 0  # the day for which the table is looked through, up to a bucket
         self._next_swept = 1
 
-    @property
-    def quarter(self) -> int:
-        """The number of this quarter of a year (91 days since 1970)."""
-        return self._clock.now() // QUARTER
+    def quarter(self, tag: bytes) -> int:
+        """The number of this quarter of a year, which begins on a day of each mailbox's own.
+
+        If it began for all on one day, then who has renewed since would tell owners apart.
+        """
+        days = int.from_bytes(tag[8:12], "big") % (QUARTER // DAY)
+        return (self._clock.now() + days * DAY) // QUARTER
 
     async def start(self) -> None:
         """Check that the table is ours. Raise `LocalError` (bad-store) when it is not."""
@@ -108,7 +111,6 @@ class Mailboxes:
                       if (known := buckets[number]) and tag not in known.records}  # fmt: skip
             if missed:
                 buckets |= await self._buckets(missed, fresh=True)
-        oldest = self.quarter - 1
         found: list[Record | Reason] = []
         for tag, number in zip(tags, numbers, strict=True):
             bucket = buckets[number]
@@ -116,7 +118,7 @@ class Mailboxes:
                 found.append(Reason.RELAY_BUSY)
                 continue
             record = bucket.records.get(tag)
-            found.append(Reason.UNKNOWN_MAILBOX if record is None or record.lease < oldest
+            found.append(Reason.UNKNOWN_MAILBOX if record is None or self._unused(tag, record)
                          else record)  # fmt: skip
         return found
 
@@ -131,12 +133,12 @@ class Mailboxes:
 
         def change(records: dict[bytes, Record]) -> bool:
             record = records.get(tag)
-            if record is not None and record.lease >= self.quarter:
+            if record is not None and record.lease >= self.quarter(tag):
                 return False
             if record is None and len(records) >= BUCKET_RECORDS:
                 raise RemoteError(Reason.RELAY_FULL, "no more room for mailboxes")
             kept = capability_hash if record is None else record.capability_hash
-            records[tag] = Record(kept, self.quarter)
+            records[tag] = Record(kept, self.quarter(tag))
             return True
 
         await self._change(self._number(tag), change)
@@ -149,10 +151,11 @@ class Mailboxes:
     async def sweep(self) -> None:
         """Look through a part of the table for mailboxes that nobody has used for two quarters.
 
-        The whole table is looked through once after the start, and once when a quarter begins.
+        The whole table is looked through once after the start, and once a day.
         """
-        if self._sweeping != self.quarter:
-            self._sweeping, self._next_swept = self.quarter, 1
+        today = self._clock.now() // DAY
+        if self._sweeping != today:
+            self._sweeping, self._next_swept = today, 1
         end = min(self._next_swept + _SWEPT_AT_ONCE, self._count + 1)
         for number in range(self._next_swept, end):
             try:
@@ -168,6 +171,9 @@ class Mailboxes:
             self._changes += 1
             self._forget(number)
         return number is not None
+
+    def _unused(self, tag: bytes, record: Record) -> bool:
+        return record.lease < self.quarter(tag) - 1
 
     def _number(self, tag: bytes) -> int:
         return 1 + int.from_bytes(tag[:8], "big") % self._count
@@ -214,9 +220,8 @@ class Mailboxes:
                 bucket = (await self._buckets({number}, fresh=fresh))[number]
                 if bucket is None:
                     raise RemoteError(Reason.RELAY_BUSY, "a bucket of the table cannot be read")
-                oldest = self.quarter - 1
                 records = {tag: record for tag, record in bucket.records.items()
-                           if record.lease >= oldest}  # fmt: skip
+                           if not self._unused(tag, record)}  # fmt: skip
                 if not change(records) and len(records) == len(bucket.records):
                     return
                 data = _seal(self._key, number, records)

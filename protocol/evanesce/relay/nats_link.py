@@ -90,7 +90,8 @@ class _Question:
 
 
 class NatsLink:
-    """A connection to one of several servers. `heard` gets what comes on `listen_to`."""
+    """A connection to one of several servers. `heard` gets what comes on `listen_to`, and
+    nothing (b"") when it is connected again, since something may have been missed."""
 
     def __init__(
         self,
@@ -321,6 +322,8 @@ class NatsLink:
         self.connects += 1
         self._down.clear()
         self._up.set()
+        if self.connects > 1:
+            self._heard(b"")  # what was said meanwhile
 
     def _check_version(self, client: Client) -> None:
         version = str(client._server_info.get("version", ""))

@@ -333,6 +333,9 @@ class NatsRows:
         fill.added += size
 
     def _heard(self, said: bytes) -> None:
+        if not said:
+            for heard in self._listeners:
+                heard(b"")
         at = 0
         while at + 2 <= len(said):
             end = at + 2 + int.from_bytes(said[at : at + 2], "big")

@@ -87,8 +87,7 @@ class Relay:
             self._keys.hour_key(hour + self.settings.retention_hours + 1)
             await self._mailboxes.sweep()
         if self._store.shared:
-            for tag in list(self._watchers):
-                self._heard(tag)
+            self._heard(b"")
 
     async def put(self, items: Sequence[Posted]) -> list[Reason | None]:
         """Take envelopes; the outcome of each (REQ-RELAY-05). Durable where it is None."""
@@ -300,8 +299,12 @@ class Relay:
         return None
 
     def _heard(self, tag: bytes) -> None:
-        """Another relay, or this one, has changed something."""
-        if not self._mailboxes.heard(tag):
+        """Another relay, or this one, has changed something; perhaps anything, if it has no tag."""
+        if not tag:
+            for watchers in list(self._watchers.values()):
+                for watcher in tuple(watchers):
+                    watcher.changed()
+        elif not self._mailboxes.heard(tag):
             for watcher in tuple(self._watchers.get(tag, ())):
                 watcher.changed()
 

@@ -101,7 +101,10 @@ class RelayStore(Protocol):
         """
 
     def listen(self, heard: Callable[[bytes], None]) -> None:
-        """Call `heard` with each tag of a `wake`, in the event loop, from `start` on."""
+        """Call `heard` with each tag of a `wake`, in the event loop, from `start` on.
+
+        With an empty one where wakes may have been lost: anything may have changed.
+        """
 
     async def usage(self) -> Usage:
         """How full it is."""

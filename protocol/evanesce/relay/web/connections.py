@@ -8,7 +8,7 @@ not come in time, when a ping is not answered, when what was written is not take
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import h11
 from uvicorn._types import ASGISendEvent
@@ -148,9 +148,12 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         """A client has asked for a WebSocket."""
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(BUFFER)
+        self._together = _Together(self.transport, self.loop)
+        self.transport = cast(asyncio.Transport, self._together)
 
     async def drained(self) -> None:
         """Return once the client has taken most of what was written, or is gone."""
+        self._together.flush()
         await self.writable.wait()
 
     def abort(self) -> None:
@@ -188,6 +191,43 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         """The server stops."""
         super().shutdown()
         self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+
+class _Together:
+    """A transport to which what is written in one turn of the loop is given at once.
+
+    Frames are small and many: a call of the system for each would be a good part of all work.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write it soon."""
+        if not self._parts:
+            self._loop.call_soon(self.flush)
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        """Write it now."""
+        parts, self._parts = self._parts, []
+        if parts:
+            self._transport.write(b"".join(parts))
+
+    def close(self) -> None:
+        """Write what is left, and close."""
+        self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Cut it."""
+        self._parts = []
+        self._transport.abort()
 
 
 def _bad_handshake(response: Response) -> Response:

@@ -434,13 +434,14 @@ class Session:
         metrics = self._face.metrics
         if item.is_notice:
             frame = NOTICE.build(address, item.id, item.data)
+            await self._send(frame)
             metrics.count("evanesce_notices")
         else:
             frame = DELIVERY.build(address, item.id, item.data)
             self._credit.take(len(item.data))
+            await self._send(frame)
             metrics.count("evanesce_deliveries")
             metrics.count("evanesce_delivered_bytes", by=len(item.data))
-        await self._send(frame)
         return len(frame)
 
     def _mark_later(self, address: bytes) -> None:

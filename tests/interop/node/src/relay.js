@@ -100,16 +100,12 @@ export class Relay {
     this.now = now;
     const hour = Math.floor(now / HOUR);
     for (const [name, { made }] of this.#mailboxes) {
-      if (made < this.#quarter - 1) this.#mailboxes.delete(name);
+      if (made <= now - 2 * QUARTER) this.#mailboxes.delete(name);
     }
     for (const { ids } of this.#mailboxes.values()) {
       for (const [id, { until }] of ids) if (until <= hour) ids.delete(id);
     }
     for (const [name, { until }] of this.#blobs) if (until <= hour) this.#blobs.delete(name);
-  }
-
-  get #quarter() {
-    return Math.floor(this.now / QUARTER);
   }
 
   get #until() {
@@ -119,7 +115,7 @@ export class Relay {
   make(address, capabilityHash) {
     const name = hex(address);
     if (!this.#mailboxes.has(name)) this.#mailboxes.set(name, { capabilityHash, ids: new Map() });
-    this.#mailboxes.get(name).made = this.#quarter;
+    this.#mailboxes.get(name).made = this.now;
   }
 
   remove(address) {
