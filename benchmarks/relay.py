@@ -25,14 +25,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-LEAD = 2.0  # seconds that clients get to connect and to reach their pace
+WARM_UP = 1.0  # seconds from when all clients are connected until it is measured
+CALM = 5  # the part of the full rate at which latency is measured is one in so many
 DRAIN = 0.5  # seconds in which what was put last may still come
 
 
@@ -151,15 +151,14 @@ def relays(folder: Path, setting: Setting, options: Sequence[str]) -> Iterator[l
 
 def load(urls: Sequence[str], options: argparse.Namespace, rate: float | None) -> dict[str, Any]:
     """Let clients load these relays; their figures together."""
-    begin = time.monotonic() + LEAD
     task = {"urls": urls, "clients": options.clients, "batch": options.batch,
-            "size": options.size, "begin": begin, "seconds": options.seconds,
+            "size": options.size, "warm_up": WARM_UP, "seconds": options.seconds,
             "rate": rate and rate / options.clients / options.batch, "drain": DRAIN}  # fmt: skip
     told = _run("relay_load.py", task)
     ordered = sorted(told["latencies"]) or [float("nan")]
     return {"taken a second": told["taken"] / options.seconds,
             "pushed a second": told["pushed"] / options.seconds,
-            "refused": told["refused"],
+            "refused": told["refused"], "failed": told["failed"],
             "p50 ms": statistics.median(ordered),
             "p99 ms": ordered[int(0.99 * (len(ordered) - 1))]}  # fmt: skip
 
@@ -191,7 +190,9 @@ def measure(setting: Setting, folder: Path, options: argparse.Namespace) -> dict
         bare = _run("relay_bare.py", task)
         urls = stack.enter_context(relays(folder / "state", setting, store))
         full = load(urls, options, None)
-        calm = load(urls, options, full["taken a second"] / 5)
+        # What is carried to the end, not what is taken in.
+        carried = min(full["taken a second"], full["pushed a second"])
+        calm = load(urls, options, max(1.0, carried / CALM))
     return {"store": setting.name, "streams": setting.streams, "relays": setting.relays,
             "bare a second": bare, "full": full, "calm": calm,
             "ratio": full["taken a second"] / bare}  # fmt: skip
@@ -204,7 +205,7 @@ async def _until_ready(servers: Sequence[str], replicas: int) -> None:
 
     for _ in range(150):
         with contextlib.suppress(Exception):
-            client = await nats.connect(list(servers), allow_reconnect=False)
+            client = await nats.connect(list(servers), allow_reconnect=False, error_cb=_unsaid)
             try:
                 probe = StreamConfig(name="probe", subjects=["probe"], num_replicas=replicas)
                 await client.jetstream().add_stream(probe)
@@ -214,6 +215,10 @@ async def _until_ready(servers: Sequence[str], replicas: int) -> None:
                 await client.close()
         await asyncio.sleep(0.2)
     raise SystemExit("the NATS servers do not become ready")
+
+
+async def _unsaid(_: Exception) -> None:
+    """That they are not ready yet is no news."""
 
 
 def table(lines: Sequence[dict[str, Any]]) -> str:
@@ -245,6 +250,7 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [s for s in SETTINGS if options.store in ("all", "nats" if s.servers else "sqlite")]
     lines = []
+    before = os.getloadavg()[0]  # of this machine, by others
     with tempfile.TemporaryDirectory() as folder:
         for number, setting in enumerate(chosen):
             lines.append(measure(setting, Path(folder) / str(number), options))
@@ -253,9 +259,11 @@ def main() -> int:
         about = {"machine": platform.machine(), "cores": os.cpu_count(),
                  "python": platform.python_version(), "clients": options.clients,
                  "batch": options.batch, "size": options.size,
-                 "seconds": options.seconds}  # fmt: skip
+                 "seconds": options.seconds, "load before": before}  # fmt: skip
         print(json.dumps({"about": about, "settings": lines}, indent=2))
     else:
+        print(f"{options.clients} clients, {options.batch} envelopes of {options.size} bytes in a "
+              f"put, {os.cpu_count()} cores, load before {before:.1f}")  # fmt: skip
         print(table(lines))
     return 0
 

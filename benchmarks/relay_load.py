@@ -3,7 +3,8 @@
 Each client has a connection that sends and another that receives. It sends batches of envelopes,
 one to each of its mailboxes, as a message in a room of that size is; each holds the time it was
 sent. The other side acks what it gets. Printed are the envelopes that were taken and pushed within
-the time measured, and the milliseconds from before the put to after the push.
+the time measured, which begins a while after all are connected, and the milliseconds from before
+the put to after the push.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ SAMPLE = 20_000  # latencies reported at most
 class Tally:
     """What all clients of this process have done while it was measured."""
 
-    begin: float
-    end: float
+    begin: float = float("inf")
+    end: float = float("inf")
     taken: int = 0
     refused: int = 0
+    failed: int = 0  # not answered
     pushed: int = 0
     latencies: list[float] = field(default_factory=list)
 
@@ -56,7 +58,11 @@ async def send(
             due += 1 / rate
         stamp = time.monotonic_ns().to_bytes(STAMP, "big")
         batch = [Outgoing(secrets.token_bytes(16), keys.mailbox, stamp + filler) for keys in boxes]
-        refused = await transport.send(batch)
+        try:
+            refused = await transport.send(batch)
+        except OSError:
+            tally.failed += len(batch)
+            continue
         if tally.counts():
             tally.taken += len(batch) - len(refused)
             tally.refused += len(refused)
@@ -87,8 +93,10 @@ async def client(task: dict[str, Any], number: int, tally: Tally, ready: asyncio
         for keys in boxes:
             await back.open_mailbox(keys.reader())
         receiver = asyncio.create_task(receive(back, boxes, tally))
-        async with ready:
-            pass
+        async with ready:  # the last who comes sets the time
+            if tally.begin == float("inf"):
+                tally.begin = time.monotonic() + task["warm_up"]
+                tally.end = tally.begin + task["seconds"]
         try:
             await send(out, boxes, number, task, tally)
             await asyncio.sleep(task["drain"])
@@ -103,14 +111,15 @@ async def client(task: dict[str, Any], number: int, tally: Tally, ready: asyncio
 
 async def run(task: dict[str, Any]) -> dict[str, Any]:
     """Run all clients of this process."""
-    tally = Tally(task["begin"], task["begin"] + task["seconds"])
+    tally = Tally()
     ready = asyncio.Barrier(task["clients"])
     begun = time.monotonic()
     await asyncio.gather(*(client(task, n, tally, ready) for n in range(task["clients"])))
     sample = tally.latencies
     if len(sample) > SAMPLE:
         sample = random.sample(sample, SAMPLE)
-    return {"taken": tally.taken, "refused": tally.refused, "pushed": tally.pushed,
+    return {"taken": tally.taken, "refused": tally.refused,
+            "failed": tally.failed, "pushed": tally.pushed,
             "latencies": sample, "ran": time.monotonic() - begun}  # fmt: skip
 
 

@@ -7,7 +7,6 @@ mailbox that cannot be read stands alone; that one waits, and the others are rea
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 from tests.relay.nats_cluster import NatsCluster
+
+# Minutes of work: EVANESCE_PROFILE=long.
+collect_ignore: Final = (
+    [] if os.environ.get("EVANESCE_PROFILE") == "long" else ["test_telling_relays.py"]
+)
 
 
 @pytest.fixture(scope="session")

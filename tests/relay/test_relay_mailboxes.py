@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from evanesce.errors import Reason, RemoteError
-from evanesce.limits import HOUR, QUARTER
+from evanesce.limits import QUARTER
 from evanesce.relay.mailboxes import BUCKET_BYTES, BUCKET_RECORDS
 from evanesce.relay.memory_rows import MemoryRows
 from evanesce.relay.relay import Relay
 from evanesce.relay.settings import RelaySettings
-from tests.relay.relay_support import START, Bench, Box, all_of, make, new_id, put, taken
+from tests.relay.relay_support import Bench, Box, all_of, make, new_id, put, taken
 
 
 @pytest.fixture
@@ -99,13 +99,16 @@ async def test_a_lease_is_renewed_by_making_and_ends_after_two_quarters(bench: B
 async def test_every_bucket_is_looked_through_for_old_leases(tmp_path: Path) -> None:
     bench = Bench(tmp_path, settings=RelaySettings(mailboxes=32 * 150))
     relay = await bench.relay()
+    empty = dict(bench.rows.buckets)
     await make(relay, 200)
     bench.clock.advance(2 * QUARTER)
     before = dict(bench.rows.buckets)
+    used = {number for number in before if before[number] != empty[number]}
+    assert len(used) > 50
     for _ in range(3):
         await relay.tick()
-    unchanged = [number for number in before if bench.rows.buckets[number] == before[number]]
-    assert unchanged == [0]
+    swept = {number for number in before if bench.rows.buckets[number] != before[number]}
+    assert swept == used
 
 
 async def test_a_damaged_bucket_is_no_empty_one(bench: Bench) -> None:
@@ -157,6 +160,28 @@ async def test_a_mailbox_is_the_same_after_the_clock_moves_on_within_its_lease(
 ) -> None:
     relay = await bench.relay()
     [box] = await make(relay)
-    bench.clock.advance(2 * QUARTER - START % QUARTER - HOUR)
+    bench.clock.advance(QUARTER)
     await relay.tick()
     assert await relay.has_mailbox(box.address)
+
+
+async def test_all_buckets_are_written_when_the_table_is_made(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, settings=RelaySettings(mailboxes=1_000))
+    await bench.relay()
+    assert sorted(bench.rows.buckets) == list(range(-(-1_000 // 32) + 1))
+
+
+async def test_over_a_shared_store_all_buckets_are_sealed_anew_and_hold_what_they_held(
+    tmp_path: Path,
+) -> None:
+    """REQ-RELAY-13: the time of the last change of a bucket says nothing of its mailboxes."""
+    bench = Bench(tmp_path, settings=RelaySettings(mailboxes=1_000), rows=MemoryRows(shared=True))
+    relay = await bench.relay()
+    boxes = await make(relay, 20)
+    before = dict(bench.rows.buckets)
+    for _ in range(120):
+        await relay.tick()
+    changed = {number for number, bucket in bench.rows.buckets.items() if bucket != before[number]}
+    assert changed == set(before) - {0}
+    assert all([await relay.has_mailbox(box.address) for box in boxes])
+    assert taken(await relay.put([box.posted() for box in boxes]))

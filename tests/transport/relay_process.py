@@ -49,6 +49,12 @@ class RelayProcess:
         self.url = line.split()[-1]
         self._port = int(self.url.rpartition(":")[2])
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def send(self, number: int) -> None:
         """Send it a signal."""
         assert self._process is not None

@@ -7,6 +7,8 @@ another quarter, or removed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import secrets
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
@@ -33,6 +35,8 @@ _CACHED: Final = 2_048  # buckets
 _FRESH_SECONDS: Final = 3.0  # that a bucket is believed while others may change it
 _ATTEMPTS: Final = 16
 _SWEPT_AT_ONCE: Final = 64  # buckets looked through in one `sweep`
+_FILLED_AT_ONCE: Final = 128  # buckets written together while the table is made
+_MIXINGS: Final = 120  # calls of `mix` within which the whole table is sealed anew: 40 minutes
 
 assert BUCKET_BYTES >= 40 + 1 + 3 + BUCKET_RECORDS * _RECORD_BYTES
 
@@ -68,6 +72,7 @@ class Mailboxes:
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._sweeping = 0  # the day for which the table is looked through, up to a bucket
         self._next_swept = 1
+        self._unmixed: list[int] = []
 
     def quarter(self, tag: bytes) -> int:
         """The number of this quarter of a year, which begins on a day of each mailbox's own.
@@ -82,6 +87,7 @@ class Mailboxes:
         wanted = encode([_FORMAT, self._count, BUCKET_RECORDS])
         version, data = await self._store.bucket(_META)
         if data is None:
+            await self._fill()
             fresh = seal_bucket(self._key, _META, wanted, BUCKET_BYTES)
             if await self._store.swap(_META, version, fresh):
                 return
@@ -96,6 +102,14 @@ class Mailboxes:
             raise LocalError(
                 Reason.BAD_STORE, "the table was made for another number of mailboxes or format"
             )
+
+    async def _fill(self) -> None:
+        """Write all buckets, empty: which of them are in use is not to be seen."""
+        for first in range(1, self._count + 1, _FILLED_AT_ONCE):
+            numbers = range(first, min(first + _FILLED_AT_ONCE, self._count + 1))
+            await asyncio.gather(*(
+                self._store.swap(number, 0, _seal(self._key, number, {})) for number in numbers
+            ))  # fmt: skip
 
     async def find(
         self, addresses: Sequence[bytes], *, fresh: bool = False
@@ -163,6 +177,18 @@ class Mailboxes:
             except RemoteError:  # a damaged bucket: whoever needs it is told
                 continue
         self._next_swept = end
+
+    async def mix(self) -> None:
+        """Seal a part of the table anew, at random: all of it within the hour.
+
+        For a store that keeps the order or time of changes: those of making a mailbox go under.
+        """
+        if not self._unmixed:
+            self._unmixed = list(range(1, self._count + 1))
+            secrets.SystemRandom().shuffle(self._unmixed)
+        for _ in range(min(-(-self._count // _MIXINGS), len(self._unmixed))):
+            with contextlib.suppress(RemoteError):  # a damaged bucket: whoever needs it is told
+                await self._change(self._unmixed.pop(), lambda _: True)
 
     def heard(self, tag: bytes) -> bool:
         """Whether a wake was of a bucket; what is remembered of it is not believed any more."""

@@ -86,6 +86,8 @@ class Relay:
             self._keys.hour_key(hour + self.settings.retention_hours)
             self._keys.hour_key(hour + self.settings.retention_hours + 1)
             await self._mailboxes.sweep()
+            if self._store.shared:  # such a store keeps when a bucket was changed last
+                await self._mailboxes.mix()
         if self._store.shared:
             self._heard(b"")
 

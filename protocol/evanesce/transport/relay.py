@@ -224,6 +224,7 @@ class RelayTransport:
         if not wanted:
             await asyncio.Event().wait()
         self._readers.update(wanted)
+        pause = Pause()
         with self._asking(wanted):
             while True:
                 session = await self._connected(patient=True)
@@ -233,7 +234,10 @@ class RelayTransport:
                     if session.alive:
                         raise
                 except RelayRefusal as refusal:
-                    if session.alive or not _passes(refusal):
+                    if session.alive and refusal.reason is Reason.RELAY_BUSY:
+                        pause.failed(refusal.seconds)  # its store does not answer now
+                        await asyncio.sleep(pause.left)
+                    elif session.alive or not _passes(refusal):
                         raise
                 else:
                     if found:

@@ -104,6 +104,17 @@ class AddressRows(MarkingRows):
             yield
 
 
+@contextmanager
+def written_when_needed() -> Iterator[None]:
+    """A bucket of the table is written when it is first needed, not when the table is made."""
+
+    async def nothing(_: object) -> None:
+        pass
+
+    with mock.patch.object(mailboxes.Mailboxes, "_fill", nothing):
+        yield
+
+
 class PlainTable(SqliteRows):
     """The table of mailboxes as one would make it: a row for a bucket when it is first needed."""
 
