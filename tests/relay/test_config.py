@@ -11,7 +11,9 @@ import pytest
 import evanesce.relay
 from evanesce.errors import LocalError, Reason
 from evanesce.relay.config import KEYS, RelayConfig, load_config, state_folder
+from evanesce.relay.nats_rows import NatsRows
 from evanesce.relay.settings import RelaySettings
+from evanesce.relay.stores import make_store
 
 
 def write(folder: Path, text: str) -> Path:
@@ -73,6 +75,7 @@ def test_everything_may_be_chosen_in_every_way(tmp_path: Path) -> None:
     ('log_level = "loud"', "relay.toml: log_level: one of debug, info, warning, error"),
     ('store = "postgres://a"', "relay.toml: store: sqlite, or nats://HOST,HOST,HOST"),
     ('store = "nats://a,,b"', "relay.toml: store: sqlite, or nats://HOST,HOST,HOST"),
+    ('store = "nats://a,tls://b"', "relay.toml: store: sqlite, or nats://HOST,HOST,HOST"),
     ('tls_key = "k"', "relay.toml: tls_key: a certificate needs its key, and a key its"),
     ('data = "/a"\nkeys = "/a"', "the keys must not be in the folder of the data"),
     ('data = "/a"\nkeys = "/a/keys"', "the keys must not be in the folder of the data"),
@@ -140,3 +143,10 @@ def test_the_example_is_a_configuration(tmp_path: Path) -> None:
     assert other.store.count(",") == 2
     assert other.nats_encrypted == "chacha"
     assert other.tls_cert is not None
+
+
+@pytest.mark.parametrize("given", ["nats://a:1,b:2, c:3", "nats://a:1,nats://b:2, nats://c:3"])
+def test_each_of_several_servers_is_found_however_they_are_told(given: str) -> None:
+    store = make_store(load_config({"store": given, "nats_encrypted": "aes"}, {}))
+    assert isinstance(store, NatsRows)
+    assert store._urls == ["nats://a:1", "nats://b:2", "nats://c:3"]

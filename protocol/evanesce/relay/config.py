@@ -251,7 +251,8 @@ _KINDS: Final = {int: "a number", bool: "true or false", str: "a text", Path: "a
 
 def _is_nats(value: str) -> bool:
     scheme, _, rest = value.partition("://")
-    return scheme in {"nats", "tls"} and all(part.strip() for part in rest.split(","))
+    parts = [part.strip().removeprefix(f"{scheme}://") for part in rest.split(",")]
+    return scheme in {"nats", "tls"} and all(part and "://" not in part for part in parts)
 
 
 def _bad(what: str) -> LocalError:

@@ -21,9 +21,11 @@ def make_store(config: RelayConfig, *, read_only: bool = False) -> RelayStore:
     """
     if config.store == "sqlite":
         return SqliteRows(config.data_folder, read_only=read_only)
-    scheme, _, hosts = config.store.partition("://")
+    scheme = config.store.partition("://")[0] + "://"
+    # The scheme may stand before each, as in other software, or before the first only.
+    hosts = [host.strip().removeprefix(scheme) for host in config.store.split(",")]
     return NatsRows(
-        [f"{scheme}://{host.strip()}" for host in hosts.split(",")],
+        [scheme + host for host in hosts],
         promises=NatsPromises(
             monitors=[url.strip() for url in config.nats_monitors.split(",") if url.strip()],
             encrypted=config.nats_encrypted,
