@@ -48,6 +48,7 @@ async def test_it_serves_says_where_and_ends_with_0(tmp_path: Path) -> None:
 
 
 async def test_what_it_took_is_there_after_it_was_stopped_and_killed(tmp_path: Path) -> None:
+    """REQ-RELAY-03."""
     box = Box()
     async with httpx2.AsyncClient(verify=False) as client:
         for number in range(3):
@@ -67,6 +68,7 @@ async def test_what_it_took_is_there_after_it_was_stopped_and_killed(tmp_path: P
 
 
 async def test_a_drain_under_load_loses_no_put_that_was_answered(tmp_path: Path) -> None:
+    """REQ-RELAY-03."""
     boxes = [Box() for _ in range(4)]
     taken: set[bytes] = set()
     refused = 0
@@ -120,6 +122,7 @@ async def test_a_drain_under_load_loses_no_put_that_was_answered(tmp_path: Path)
 async def test_an_ack_that_was_answered_does_not_come_back_when_it_is_killed(
     tmp_path: Path,
 ) -> None:
+    """REQ-RELAY-03."""
     box = Box()
     items = [box.item() for _ in range(50)]
     async with await Process.start(tmp_path) as relay, reading(relay.base) as reader:

@@ -180,6 +180,7 @@ async def an_hour(bench: Bench, due: list[str]) -> None:
 async def test_copies_of_any_moment_stay_sealed_when_the_hour_has_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """REQ-RELAY-12."""
     flush = Change.flush
     due: list[str] = []
 
@@ -231,7 +232,7 @@ async def test_copies_of_any_moment_stay_sealed_when_the_hour_has_passed(
 
 
 async def test_a_relay_over_a_copy_and_the_keys_that_are_left_has_nothing(tmp_path: Path) -> None:
-    """The same, as an operator would do it who puts a backup back."""
+    """REQ-RELAY-12. The same, as an operator would do it who puts a backup back."""
     async with running(tmp_path) as bench:
         await bench.make(3)
         await bench.put(3)

@@ -148,6 +148,7 @@ async def test_a_path_that_is_none_is_404(tmp_path: Path, path: str) -> None:
 
 
 async def test_what_is_not_asked_as_the_specification_says_is_refused(tmp_path: Path) -> None:
+    """REQ-RELAY-02."""
     async with served(memory_relay(tmp_path)) as at:
         for path in POSTS:
             refused(await at.client.get(path), 405, Reason.BAD_FORM)
@@ -167,6 +168,7 @@ async def test_what_is_not_asked_as_the_specification_says_is_refused(tmp_path: 
 
 
 async def test_too_much_is_413_whether_announced_or_not(tmp_path: Path) -> None:
+    """REQ-RELAY-02."""
     bounds = Bounds(body_bytes=PUT.limit + 65_536)  # what is not refused in time is busy
     async with served(memory_relay(tmp_path), bounds=bounds) as at:
         refused(await at.post("/v1/claim", bytes(65)), 413, Reason.TOO_LARGE)
@@ -284,6 +286,7 @@ async def test_a_request_that_is_torn_does_nothing(tmp_path: Path) -> None:
 
 
 async def test_who_has_had_its_share_is_told_when_to_come_again(tmp_path: Path) -> None:
+    """REQ-RELAY-02."""
     settings = RelaySettings(puts_per_client=10, claims_per_identity=2, claims_per_client=4,
                              publishes_per_client=1, blobs_per_client=1)  # fmt: skip
     async with served(memory_relay(tmp_path, settings), settings) as at:
@@ -334,6 +337,7 @@ def broken(folder: Path, error: Exception) -> Relay:
 async def test_what_the_relay_below_cannot_do_is_told(
     tmp_path: Path, error: Exception, status: int, reason: Reason
 ) -> None:
+    """REQ-RELAY-02."""
     async with served(broken(tmp_path, error)) as at:
         answer = await at.post("/v1/put", Box().put())
         assert refused(answer, status, reason) >= 1

@@ -38,6 +38,7 @@ DENIED = ("not-permitted", 0)
 
 
 async def test_only_who_has_proved_may_do_anything_with_a_mailbox(tmp_path: Path) -> None:
+    """REQ-RELAY-09."""
     box = Box()
     async with served(memory_relay(tmp_path)) as at, reading(at.base) as owner:
         await owner.make(box)
@@ -54,6 +55,7 @@ async def test_only_who_has_proved_may_do_anything_with_a_mailbox(tmp_path: Path
 
 
 async def test_a_proof_holds_for_its_key_challenge_and_address_only(tmp_path: Path) -> None:
+    """REQ-RELAY-09."""
     box, other = Box(), Box()
     async with (
         served(memory_relay(tmp_path)) as at,
@@ -169,6 +171,7 @@ async def test_two_connections_are_both_sent_everything(tmp_path: Path) -> None:
 
 
 async def test_credit_is_never_exceeded(tmp_path: Path) -> None:
+    """REQ-RELAY-10."""
     box = Box()
     async with served(memory_relay(tmp_path)) as at, reading(at.base) as reader:
         await reader.make(box)
@@ -216,6 +219,7 @@ async def test_credit_above_the_most_is_cut_off(tmp_path: Path) -> None:
 async def test_a_frame_that_cannot_be_read_ends_the_connection(
     tmp_path: Path, frame: Any, reason: str
 ) -> None:
+    """REQ-RELAY-10."""
     async with served(memory_relay(tmp_path)) as at, reading(at.base) as reader:
         await reader.socket.send(frame)
         assert await reader.ended() == (1008, reason)
@@ -398,7 +402,7 @@ async def test_a_session_is_ended_when_the_relay_stops_and_finishes_its_frames(
 
 
 async def test_all_readers_together_have_a_bound(tmp_path: Path) -> None:
-    """Who has taken nothing for longest is cut off when all of them hold too much."""
+    """REQ-RELAY-10. Who has taken nothing for longest is cut off when all of them hold too much."""
     boxes = [Box() for _ in range(3)]
     bounds = Bounds(undrained_bytes=3_000_000)
     async with served(memory_relay(tmp_path), bounds=bounds) as at:
