@@ -145,6 +145,74 @@ async def test_a_replica_that_is_behind_is_not_believed(
         assert await store.read([new.place]) == [new.data]
 
 
+async def test_reads_at_the_same_time_share_a_fence_and_a_question(
+    nats_cluster: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(rows_on(nats_cluster, next(PREFIXES), streams=1)) as store:
+        rows = [row() for _ in range(60)]
+        assert all(await store.add(rows))
+        asked: list[int] = []
+        ask = NatsReads._ask
+
+        async def noted(self: NatsReads, stream: Any, subjects: Any, *rest: Any) -> Any:
+            asked.append(len(subjects))
+            return await ask(self, stream, subjects, *rest)
+
+        monkeypatch.setattr(NatsReads, "_ask", noted)
+        found = await asyncio.gather(*(store.read([one.place, row().place]) for one in rows))
+        assert found == [[one.data, None] for one in rows]
+        assert sum(asked) == 120
+        assert len(asked) <= 2
+        # One of them that is given up does not end the others.
+        one, *others = [asyncio.create_task(store.read([each.place])) for each in rows[:5]]
+        await asyncio.sleep(0)
+        one.cancel()
+        assert await asyncio.gather(*others) == [[each.data] for each in rows[1:5]]
+
+
+async def test_what_was_added_or_read_is_blanked_without_looking_and_only_once(
+    nats_cluster: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = next(PREFIXES)
+    async with (
+        opened(rows_on(nats_cluster, prefix)) as one,
+        opened(rows_on(nats_cluster, prefix)) as other,
+    ):
+        rows = [row() for _ in range(6)]
+        assert all(await one.add(rows))
+        assert await other.read([each.place for each in rows[:2]]) == [r.data for r in rows[:2]]
+        looked: list[int] = []
+        last = NatsReads.last
+
+        async def noted(self: NatsReads, stream: Any, subjects: Any, deadline: float) -> Any:
+            looked.append(len(subjects))
+            return await last(self, stream, subjects, deadline)
+
+        monkeypatch.setattr(NatsReads, "last", noted)
+        assert await other.blank([remainder(each) for each in rows[:2]]) == [True, True]
+        assert await one.blank([remainder(each) for each in rows[2:4]]) == [True, True]
+        assert looked == []
+        # The first two have been blanked meanwhile; one stands here twice; one was never known.
+        last_two = [remainder(each) for each in (rows[0], rows[4], rows[1], rows[4], row())]
+        assert await one.blank(last_two) == [False, True, False, False, False]
+        assert await other.blank([remainder(rows[5])]) == [True]
+        assert sum(looked) == 5
+
+
+async def test_those_who_listen_are_told_when_something_may_have_been_missed(
+    nats_cluster: NatsCluster,
+) -> None:
+    async with opened(rows_on(nats_cluster, next(PREFIXES))) as store:
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        store.listen(heard.put_nowait)
+        await store.wake([b"tag"])
+        assert await asyncio.wait_for(heard.get(), 5) == b"tag"
+        store._opened()[0]._lost()
+        assert await asyncio.wait_for(heard.get(), 10) == b""
+        await store.wake([b"tag"])
+        assert await asyncio.wait_for(heard.get(), 5) == b"tag"
+
+
 async def test_reads_larger_than_one_answer_come_whole(
     nats_cluster: NatsCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

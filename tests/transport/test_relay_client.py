@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -19,7 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from evanesce import LocalError, Reason, RemoteError
 from evanesce import relay_formats as forms
 from evanesce.mailbox import MailboxKeys
-from evanesce.ports import Outgoing, Recall
+from evanesce.ports import Delivery, Outgoing, Recall
 from evanesce.primitives import H
 from evanesce.testing.bench import refusal
 from evanesce.transport.relay import RelayTransport
@@ -246,6 +247,43 @@ async def test_frames_that_are_refused_say_why_and_how_long(
     ack = client.ack([keys.mailbox.address + bytes(16)])
     assert await refusal(ack) is Reason.RELAY_BUSY
     assert client.trouble is None
+
+
+async def test_receive_waits_for_a_relay_whose_store_does_not_answer(
+    relay: SmallRelay, client: RelayTransport
+) -> None:
+    keys = await make_mailbox(client)
+    await client.send([item_for(keys)])
+    relay.reasons = {"subscribe": ("relay-busy", 1)}
+    frames = len(relay.frames)
+    waiting = asyncio.ensure_future(client.receive([keys.reader()]))
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+    assert len(relay.frames) == frames + 1, "asked again before its time"
+    relay.reasons = {}
+    assert len(await asyncio.wait_for(waiting, 5)) == 1
+
+
+async def test_acks_of_several_mailboxes_are_sent_at_once_and_one_that_fails_fails_alone(
+    relay: SmallRelay, client: RelayTransport
+) -> None:
+    boxes = [await make_mailbox(client) for _ in range(3)]
+    await client.send([item_for(keys) for keys in boxes])
+    found: list[Delivery] = []
+    while len(found) < 3:
+        found += await client.receive([keys.reader() for keys in boxes])
+    first = found[0].address
+    act = relay._act
+
+    def refuse_one(form: Any, address: bytes, *rest: Any) -> str | None:
+        if form is forms.ACK and address == first:
+            return "relay-busy"
+        return act(form, address, *rest)
+
+    relay._act = refuse_one  # type: ignore[method-assign, assignment]
+    assert await refusal(client.ack([delivery.id for delivery in found])) is Reason.RELAY_BUSY
+    left = {address: len(box) for address, box in relay.boxes.items()}
+    assert left == {keys.mailbox.address: int(keys.mailbox.address == first) for keys in boxes}
 
 
 # --- what is shown --------------------------------------------------------------------------------

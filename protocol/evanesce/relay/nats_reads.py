@@ -27,13 +27,16 @@ __all__ = ["NatsReads", "Stored"]
 
 AT_ONCE: Final = 1_000  # subjects in one question; a server gives up at 1,024 answers
 BATCH_BYTES: Final = 8 << 20
-BATCHES: Final = 4  # under way at a time
+BATCHES: Final = 16  # under way at a time, of all streams
+BATCHES_EACH: Final = 2  # of one: that nobody answers for it does not hold up the others
 FENCE_SECONDS: Final = 3_600  # time to live of a fence
 ATTEMPT_SECONDS: Final = 3.0
+READ_SECONDS: Final = 0.7  # of the first attempt to read: a server that is stopped may be asked
 PATIENCE_WITH_A_REPLICA: Final = 2.0  # seconds that it may lag before another server is asked
 NO_MESSAGE: Final = 10037
 
 T = TypeVar("T")
+_running: set[asyncio.Task[Any]] = set()  # else nobody but the loop, weakly, has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +75,49 @@ class NatsReads:
         return {subject: found[subject] for subject in subjects if subject in found}
 
     async def _last(self, stream: int | None, turn: _Turn) -> dict[str, Stored]:
-        """What all who share a turn have asked for."""
+        """What all who share a turn have asked for, and those whose fence was written meanwhile."""
         fence = await turn.fence
+        turn.read = asyncio.get_running_loop().create_future()
+        fences = self._fences_of(stream)
+        fences.ready.append((fence, turn))
+        if fences.readers < BATCHES_EACH:
+            fences.readers += 1
+            _started(self._read_on(stream, fences))
+        return await turn.read
+
+    async def _read_on(self, stream: int | None, fences: _Fences) -> None:
+        """Read for all whose fence is written, until there are none."""
+        try:
+            while fences.ready:
+                ready, fences.ready = fences.ready, []
+                found: dict[str, Stored] = {}
+                failure: Exception | None = None
+                try:
+                    found = await self._read(stream, ready)
+                except Exception as error:
+                    failure = error
+                for _, turn in ready:
+                    if turn.read is None or turn.read.done():
+                        continue
+                    if failure is None:
+                        turn.read.set_result(found)
+                    else:
+                        turn.read.set_exception(failure)
+        finally:
+            fences.readers -= 1
+
+    async def _read(
+        self, stream: int | None, ready: Sequence[tuple[int, _Turn]]
+    ) -> dict[str, Stored]:
+        fence = max(fence for fence, _ in ready)
+        deadline = max(turn.deadline for _, turn in ready)
         found: dict[str, Stored] = {}
-        subjects = list(turn.subjects)  # after the fence nobody joins
+        # After its fence nobody joins a turn.
+        subjects = list(dict.fromkeys(one for _, turn in ready for one in turn.subjects))
         for start in range(0, len(subjects), AT_ONCE):
             left = subjects[start : start + AT_ONCE]
             while left:
-                answers, more = await self._ask(stream, left, BATCH_BYTES, fence, turn.deadline)
+                answers, more = await self._ask(stream, left, BATCH_BYTES, fence, deadline)
                 for answer in answers:
                     found[answer.headers["Nats-Subject"]] = _stored(answer)
                 left = [subject for subject in left if subject not in found] if more else []
@@ -143,7 +181,7 @@ class NatsReads:
         self, stream: int | None, subjects: Sequence[str], size: int, fence: int, deadline: float
     ) -> tuple[list[Answer], int]:
         """Messages, about `size` bytes of them, and how many more there are."""
-        loop, pause = asyncio.get_running_loop(), 0.002
+        loop, pause, patience = asyncio.get_running_loop(), 0.002, READ_SECONDS
         # The fence is asked for as well: where nothing is found nothing says up to where that is.
         fence_subject = self._names.fence(stream)
         asked_for = {"multi_last": [*subjects, fence_subject], "max_bytes": size}
@@ -156,7 +194,7 @@ class NatsReads:
                 async with (
                     asyncio.timeout_at(deadline),
                     self._room,
-                    asyncio.timeout(ATTEMPT_SECONDS),
+                    asyncio.timeout(patience),
                 ):
                     answers = await (await self._link.ask_many(subject, request))
                 messages, more = _checked(answers, fence)
@@ -170,7 +208,9 @@ class NatsReads:
                     behind_since = None
             except Refused:
                 raise
-            except (Lost, StoreFailure, TimeoutError):
+            except TimeoutError:
+                patience = min(ATTEMPT_SECONDS, 2 * patience)
+            except (Lost, StoreFailure):
                 pass
             if loop.time() + pause >= deadline:
                 raise StoreFailure("no server can answer for all that was written")
@@ -186,6 +226,7 @@ class _Turn:
     deadline: float  # loop time, of the latest of them
     subjects: dict[str, None] = field(default_factory=dict, repr=False)
     found: asyncio.Task[dict[str, Stored]] | None = None
+    read: asyncio.Future[dict[str, Stored]] | None = None
 
 
 class _Fences:
@@ -195,6 +236,8 @@ class _Fences:
         self._link, self._subject = link, subject
         self._under_way: asyncio.Task[int] | None = None
         self._next: _Turn | None = None
+        self.ready: list[tuple[int, _Turn]] = []  # fences that were written, and not read after
+        self.readers = 0
 
     def turn(self, deadline: float) -> _Turn:
         """A fence that is written after this is called."""
@@ -233,6 +276,8 @@ class _Fences:
 def _started(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """A task of several: that it failed is no fault if nobody waits any more."""
     task = asyncio.create_task(work)
+    _running.add(task)
+    task.add_done_callback(_running.discard)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task
 

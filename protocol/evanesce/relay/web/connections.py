@@ -216,7 +216,7 @@ class _Together:
     def flush(self) -> None:
         """Write it now."""
         parts, self._parts = self._parts, []
-        if parts:
+        if parts and not self._transport.is_closing():
             self._transport.write(b"".join(parts))
 
     def close(self) -> None:
