@@ -66,7 +66,7 @@ async def test_who_grants_much_and_reads_nothing_costs_little_memory(tmp_path: P
         metrics = (await client.get(relay.admin + "/metrics")).text
         name = "evanesce_deliveries_total "
         (pushed,) = (line for line in metrics.splitlines() if line.startswith(name))
-        assert 0 < float(pushed.split()[1]) < readers * each * 0.7
+        assert 0 < float(pushed.split()[1]) < readers * each * 0.8
         for reader in silent:  # and nothing is lost on the way
             await reader.until(each)
 

@@ -209,7 +209,7 @@ class NatsReads:
             except Refused:
                 raise
             except TimeoutError:
-                patience = min(ATTEMPT_SECONDS, 2 * patience)
+                patience = min(ATTEMPT_SECONDS, 1.3 * patience)
             except (Lost, StoreFailure):
                 pass
             if loop.time() + pause >= deadline:
