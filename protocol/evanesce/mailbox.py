@@ -35,7 +35,7 @@ class MailboxReader:
     """The right to read a mailbox: its read key, and a way to answer a challenge with it."""
 
     mailbox: Mailbox
-    read_key: bytes
+    read_key: bytes = field(repr=False)
     prove: Callable[[bytes], bytes]
 
     def check(self, challenge: bytes, proof: bytes) -> None:

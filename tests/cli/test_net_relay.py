@@ -129,6 +129,7 @@ def test_a_home_is_not_made_for_what_is_no_relay(tmp_path: Path, relay: RelayPro
     assert "no such path" in init(relay.url + "/elsewhere")
     assert "use https" in init("http://relay.example")
     assert "https" in init("ftp://relay.example")
+    assert "https://relay.example:8420" in init("relay.example:8420")
     data = mina.run("init", "--name", "Mina", "--net", "http://127.0.0.1:1", "--json").data
     assert data["error"]["reason"] == "no-net"
 
@@ -179,12 +180,14 @@ def test_a_disclosure_says_when_for_whom_and_what_was_handed_over() -> None:
     for said in ("interception order", "(KR)", "2025-11-24 16:00 UTC", "mailbox, envelopes",
                  "2 sealed envelopes", "Request 3, entry 7", PUBLIC.hex()[:16]):  # fmt: skip
         assert said in text
-    assert "does not name" not in text
     late = _statement(told=490_100, delayed_hours=100, gag_order=True, handed_over=(), envelopes=0)
-    text = disclosure_text(Disclosed(None, bytes(32), late))
+    text = disclosure_text(Disclosed(None, ADDRESS, late))
     assert "held nothing to hand over" in text
     assert "100 h later: an order had forbidden to tell you earlier" in text
-    assert "does not name this mailbox" in text
+    foreign = disclosure_text(Disclosed(None, bytes(32), late))
+    assert "cannot be read (bad-form)" in foreign
+    assert "KR" not in foreign
+    assert "100 h" not in foreign
     other = disclosure_text(Disclosed(None, ADDRESS, _statement(category="tea_leaves")))
     assert "a request (tea_leaves)" in other
     many = _statement(handed_over=tuple(f"field.{chr(97 + n)}" for n in range(20)))

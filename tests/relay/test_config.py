@@ -43,7 +43,7 @@ def test_the_environment_may_name_the_file_and_a_flag_goes_before(tmp_path: Path
 def test_everything_may_be_chosen_in_every_way(tmp_path: Path) -> None:
     others: dict[str, Any] = {
         "store": "nats://a,b,c", "log_level": "error", "nats_encrypted": "aes",
-        "retention_hours": 48, "nats_replicas": 1,
+        "retention_hours": 48, "nats_replicas": 1, "trusted_proxies": "10.0.0.0/8, ::1",
     }  # fmt: skip
     for name, key in KEYS.items():
         value = others.get(name)
@@ -81,6 +81,8 @@ def test_everything_may_be_chosen_in_every_way(tmp_path: Path) -> None:
     ('data = "/a"\nkeys = "/a/keys"', "the keys must not be in the folder of the data"),
     ('data = ""', "relay.toml: data: expected a path"),
     ("port = ", "relay.toml: "),
+    ('trusted_proxies = "*"', "trusted_proxies: '*' is neither an address nor a network"),
+    ('trusted_proxies = "10.0.0.1, proxy"', "'proxy' is neither an address nor a network"),
 ])  # fmt: skip
 def test_what_may_not_be_chosen_in_a_file_is_told(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(LocalError) as refused:

@@ -13,15 +13,16 @@ import pytest
 
 from evanesce.errors import LocalError, Reason, RemoteError
 from evanesce.limits import HOUR
-from evanesce.primitives import H
+from evanesce.primitives import H, sign
 from evanesce.relay.clock import ManualRelayClock
 from evanesce.relay.disclosure.answer import check_answer, hash_of
 from evanesce.relay.disclosure.audit import check_given, loose_ends
 from evanesce.relay.disclosure.disclose import Disclosed, disclose
 from evanesce.relay.disclosure.entries import LedgerTampered
 from evanesce.relay.disclosure.ledger import Ledger
-from evanesce.relay.disclosure.notices import give_due, open_ledger
+from evanesce.relay.disclosure.notices import disclosure_key, give_due, open_ledger
 from evanesce.relay.disclosure.pending import Spool
+from evanesce.relay.disclosure.signed_json import canonical, unsigned
 from evanesce.relay.disclosure.source import Beside
 from evanesce.relay.disclosure.statement import Statement, parse_statement, subject_of
 from evanesce.relay.items import Cursor, Posted, Waiting
@@ -96,7 +97,6 @@ async def make_place(folder: Path) -> Place:
     relay = Relay(store, keys, clock, settings)
     await relay.start()
     await relay.make_mailbox(ADDRESS, H(b"capability", CAPABILITY))
-    keys.disclosure_seed()
     beside = Beside(store, RelayKeys.open(folder / "keys", make=False), clock, settings)
     await beside.check()
     ledger, spool = open_ledger(folder / "ledger", folder / "keys")
@@ -276,12 +276,64 @@ async def test_only_what_was_asked_is_answered(place: Place) -> None:
         await place.disclose(number)
     assert place.kinds() == ["received", "disclosed"]
     await place.disclose(number, again=True)
-    assert place.ledger.read()[0][-1].body["again"] is True
+    assert place.ledger.read()[0][-1].body["again"] == 2
     with place.ledger.writing(NOW) as writer:
         writer.add("received", {**writer.entries[0].body, "request": 2})
         writer.add("rejected", {"request": 2, "ground": "overbroad"})
     with pytest.raises(LocalError, match="was rejected"):
         await place.disclose(2)
+
+
+async def test_an_answer_is_given_again_about_no_other_mailbox(place: Place) -> None:
+    """REQ-RELAY-21: one account in the report is one mailbox, and everybody can see it."""
+    number = place.request()
+    first = json.loads((await place.disclose(number, gag_until=NOW + 5)).answer)
+    with pytest.raises(LocalError, match="no answer about this mailbox"):
+        await place.disclose(number, OTHER, again=True)
+    assert place.kinds() == ["received", "gag_imposed", "disclosed"]
+    again = json.loads((await place.disclose(number, again=True)).answer)
+    assert (again["salt"], again["subject"]) == (first["salt"], first["subject"])
+    bodies = [entry.body for entry in place.ledger.read()[0][2:]]
+    assert [each["subject"] for each in bodies] == [first["subject"]] * 2
+    assert [each["again"] for each in bodies] == [None, 3]
+    place.clock.advance(5 * HOUR)
+    assert await place.give() == 2
+    with pytest.raises(LocalError, match="salt was forgotten"):
+        await place.disclose(number, again=True)
+
+
+async def test_of_several_answers_that_one_is_given_again_which_is_asked_for(
+    place: Place,
+) -> None:
+    """REQ-RELAY-21."""
+    number = place.request(accounts=2)
+    first = json.loads((await place.disclose(number, gag_until=NOW + 5)).answer)
+    await place.disclose(number, OTHER)
+    again = json.loads((await place.disclose(number, again=True)).answer)
+    assert (again["mailbox"], again["salt"]) == (ADDRESS.hex(), first["salt"])
+    with pytest.raises(LocalError, match="all of which are answered"):
+        await place.disclose(number)
+    entries, _ = place.ledger.read()
+    assert [entry.body["again"] for entry in entries[2:]] == [None, None, 3]
+
+
+async def test_an_answer_is_about_the_mailbox_that_its_entry_commits_to(
+    place: Place, tmp_path: Path
+) -> None:
+    """REQ-RELAY-22, REQ-RELAY-23: though both are signed."""
+    disclosed = await place.disclose(place.request(accounts=2))
+    value = json.loads(disclosed.answer)
+    value["mailbox"], value["ledger"]["entry"] = OTHER.hex(), 3
+    private = place.ledger.private
+    value["signature"] = sign(private, b"disclosure", unsigned(value)).hex()
+    forged = canonical(value)
+    with place.ledger.writing(NOW) as writer:
+        body = {**writer.entries[1].body, "document": hash_of(forged).hex()}
+        writer.add("disclosed", body)
+    path = tmp_path / "answer"
+    path.write_bytes(forged)
+    with pytest.raises(RemoteError, match="of another mailbox"):
+        check_given(path, place.ledger.read()[0], place.ledger.public)
 
 
 async def test_a_tampered_ledger_answers_nothing(place: Place) -> None:
@@ -350,6 +402,29 @@ async def test_a_gag_order_may_be_extended_or_lifted(place: Place) -> None:
     assert all(each.gag_order for each in await place.notices())
     assert place.kinds()[:3] == ["received", "gag_imposed", "disclosed"]
     assert place.kinds().count("gag_imposed") == 1
+
+
+async def test_an_order_that_ended_in_the_hour_it_began_is_told_too(place: Place) -> None:
+    """REQ-RELAY-24: before the answer it has delayed nothing, after it has."""
+    number = place.request(accounts=2)
+    with place.ledger.writing(NOW) as writer:
+        writer.add("gag_imposed", {"request": number, "until": NOW + 10})
+        writer.add("gag_lifted", {"request": number})
+    await place.disclose(number)
+    assert await place.give() == 1
+    assert [each.gag_order for each in await place.notices()] == [False]
+    await place.disclose(number, gag_until=NOW + 500)
+    with place.ledger.writing(NOW) as writer:
+        writer.add("gag_lifted", {"request": number})
+    place.clock.advance(40 * HOUR)
+    assert await place.give() == 1
+    assert [each.gag_order for each in await place.notices()] == [False, True]
+    await place.disclose(place.request())
+    with place.ledger.writing(NOW + 40) as writer:
+        writer.add("gag_imposed", {"request": 2, "until": NOW + 41})
+        writer.add("gag_lifted", {"request": 2})
+    assert await place.give() == 1
+    assert [each.gag_order for each in await place.notices()] == [False, True, True]
 
 
 async def test_a_gag_order_that_comes_while_a_notice_is_left_delays_the_account_of_it(
@@ -495,9 +570,9 @@ async def test_a_crash_at_any_step_of_a_disclosure_hides_nothing(tmp_path: Path)
             crash_at(patch, step)
             with suppress(Crash):
                 given = await place.disclose(number, gag_until=NOW + 5)
-        # Another process goes on.
-        with place.ledger.writing(NOW):
-            pass
+        # Another process goes on, and what comes next is something else.
+        with place.ledger.writing(NOW) as writer:
+            writer.add("received", {**writer.entries[0].body, "request": 2})
         recorded = place.kinds().count("disclosed")
         if given is not None:
             assert recorded == 1
@@ -505,7 +580,9 @@ async def test_a_crash_at_any_step_of_a_disclosure_hides_nothing(tmp_path: Path)
         place.clock.advance(5 * HOUR)
         assert await place.give() == recorded
         assert len(await place.notices()) == recorded
-        assert place.spool.numbers() == []
+        assert place.spool.left() == set()
+        for pending in (place.books / "pending", place.keys / "disclosure" / "pending"):
+            assert not pending.exists() or list(pending.iterdir()) == []
         if recorded == 0:  # and the request can still be answered
             await place.disclose(number)
             assert await place.give() == 1
@@ -565,6 +642,56 @@ async def test_a_crash_while_the_notice_is_left_gives_it_again(
     monkeypatch.undo()
     assert await place.give() == 1
     assert len(await place.notices()) == 2
+
+
+async def test_a_process_that_is_killed_leaves_no_envelope_without_an_entry(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """REQ-RELAY-23: what lies there is sealed under a key that was in its memory."""
+    await place.put(ID_1, ID_2)
+    number = place.request()
+    folder = tmp_path / "out"
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr("evanesce.relay.disclosure.disclose._write", killed)
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)  # who is killed cannot
+        with suppress(Crash):
+            await place.disclose(number, envelopes_to=folder)
+    left = [path.read_bytes() for path in folder.with_name("out.draft").iterdir()]
+    assert len(left) == 2
+    assert all(ID_1 not in data and ID_2 not in data for data in left)
+    assert place.kinds() == ["received"]
+    await place.disclose(number, envelopes_to=folder)
+    assert sorted(path.read_bytes() for path in folder.iterdir()) == [ID_1 * 32, ID_2 * 32]
+    assert not folder.with_name("out.draft").exists()
+
+
+def test_the_key_is_made_after_the_anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """REQ-RELAY-21: so a key without one had a ledger that is lost."""
+    folder, keys = tmp_path / "ledger", tmp_path / "keys"
+    RelayKeys.open(keys)
+    with monkeypatch.context() as patch:
+
+        def killed(_: RelayKeys) -> None:
+            raise Crash
+
+        patch.setattr(RelayKeys, "disclosure_seed", killed)
+        with suppress(Crash):
+            disclosure_key(keys)
+    anchor = keys / "disclosure" / "ledger.anchor"
+    assert anchor.exists()
+    public = disclosure_key(keys)
+    ledger, _ = open_ledger(folder, keys)
+    assert (ledger.public, ledger.read()) == (public, ([], False))
+    anchor.unlink()
+    again, _ = open_ledger(folder, keys)
+    with pytest.raises(LedgerTampered, match="anchor"):
+        again.read()
+    assert disclosure_key(keys) == public
+    assert not anchor.exists()
 
 
 async def test_envelopes_of_a_disclosure_that_failed_are_not_left_behind(

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import jsonschema
 import pytest
 
@@ -14,7 +16,7 @@ from evanesce.cli import main
 from evanesce.limits import HOUR
 from evanesce.primitives import H
 from evanesce.relay.clock import RelayClock
-from evanesce.relay.disclosure.notices import give_due
+from evanesce.relay.disclosure.notices import disclosure_key, give_due
 from evanesce.relay.disclosure.statement import parse_statement
 from evanesce.relay.items import Cursor, Posted
 from evanesce.relay.keys import RelayKeys
@@ -23,8 +25,10 @@ from evanesce.relay.nats_rows import NatsRows
 from evanesce.relay.relay import Relay
 from evanesce.relay.settings import RelaySettings
 from evanesce.relay.sqlite_rows import SqliteRows
+from evanesce.relay.web.about import signing
 from tests.relay.nats_cluster import NatsCluster
 from tests.relay.test_transparency import SCHEMA
+from tests.relay.web_server import Process
 
 ADDRESS = H(b"mailbox", b"a")
 CAPABILITY = b"c" * 16
@@ -283,6 +287,54 @@ def test_tampering_is_told_by_verify_and_stops_all_else(desk: Desk) -> None:
         assert path.read_bytes() == tampered
     assert desk("ledger", "accept-loss", "--yes")[0] == 0
     assert desk("ledger", "verify")[0] == 0
+
+
+def test_a_ledger_that_was_deleted_with_its_anchor_is_a_loss(desk: Desk) -> None:
+    """REQ-RELAY-21: the key that is left tells that there was one."""
+    add(desk)
+    shutil.rmtree(desk.state / "ledger")
+    shutil.rmtree(desk.state / "keys" / "disclosure")
+    for arguments in (("disclose", ADDRESS.hex(), "--request", 1), ("request", "list")):
+        code, out, err = desk(*arguments)
+        assert (code, out) == (2, "")
+        assert "anchor" in err
+    assert desk("ledger", "verify")[0] == 1
+    assert desk("ledger", "accept-loss", "--yes")[0] == 0
+    assert desk("ledger", "verify")[1].startswith("1 entries")
+    assert add(desk) == "1"
+
+
+def test_a_clock_that_was_set_back_writes_no_entry(desk: Desk) -> None:
+    """REQ-RELAY-20: not even where the relay starts with such a clock."""
+    keys = RelayKeys.open(desk.state / "keys")
+    keys.destroy(int(time.time()) // HOUR + 5)
+    for arguments in (("request", "list"), ("ledger", "verify")):
+        code, _, err = desk(*arguments)
+        assert code == 2
+        assert "the clock is behind" in err
+        with pytest.raises(SystemExit):
+            desk(*arguments, "--accept-clock")
+    (desk.state / "relay.toml").write_text("accept_clock = true\n")
+    assert desk("request", "list", "--config", desk.state / "relay.toml")[0] == 2
+
+
+def test_about_publishes_the_key_before_anything_is_signed(desk: Desk) -> None:
+    """REQ-RELAY-25: so that whoever reads a statement can compare."""
+    shutil.rmtree(desk.state / "ledger", ignore_errors=True)
+    said = signing(desk.state / "keys")
+    number = add(desk)
+    code, out, _ = desk("disclose", ADDRESS.hex(), "--request", number, "--json")
+    assert code == 0
+    assert said == {"disclosure_key": json.loads(out)["key"]}
+    assert desk("ledger", "verify")[0] == 0
+
+
+async def test_a_relay_that_serves_publishes_its_key(tmp_path: Path) -> None:
+    """REQ-RELAY-25: from the first time that it runs."""
+    async with await Process.start(tmp_path) as relay, httpx2.AsyncClient() as client:
+        told = (await client.get(relay.base + "/v1/about")).json()
+        assert told["disclosure_key"] == disclosure_key(tmp_path / "state" / "keys").hex()
+        assert (tmp_path / "state" / "keys" / "disclosure" / "ledger.anchor").exists()
 
 
 def test_a_torn_line_is_told_and_mended(desk: Desk) -> None:

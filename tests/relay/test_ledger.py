@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evanesce.errors import LocalError, Reason
 from evanesce.relay.disclosure.entries import FIRST, KINDS, LedgerTampered, check_body
-from evanesce.relay.disclosure.ledger import Ledger, head_of, parse_ledger
+from evanesce.relay.disclosure.ledger import Ledger, begin_anchor, head_of, parse_ledger
 from evanesce.relay.disclosure.requests import Requests
 from evanesce.relay.disclosure.signed_json import canonical, parse_canonical
 
@@ -25,13 +25,19 @@ def received(number: int, accounts: int = 2) -> dict[str, Any]:
             "accounts": accounts, "received": "2026-01-31", "reference": None}  # fmt: skip
 
 
-def disclosed(number: int, *, with_data: bool = True, again: bool = False) -> dict[str, Any]:
+def disclosed(number: int, *, with_data: bool = True, again: int | None = None) -> dict[str, Any]:
     return {"request": number, "subject": "ab" * 32, "document": "cd" * 32,
             "with_data": with_data, "with_envelopes": False, "again": again}  # fmt: skip
 
 
+def begun(folder: Path, keys: Path) -> Ledger:
+    """A ledger as it is when the disclosure key is made."""
+    begin_anchor(keys)
+    return Ledger(folder, keys, SEED)
+
+
 def filled(folder: Path) -> Ledger:
-    ledger = Ledger(folder / "ledger", folder / "keys", SEED)
+    ledger = begun(folder / "ledger", folder / "keys")
     with ledger.writing(HOUR) as writer:
         writer.add("received", received(1))
         writer.add("received", received(2))
@@ -157,7 +163,7 @@ def test_a_chain_made_anew_is_noticed_by_the_anchor_and_by_printed_heads(tmp_pat
     printed. REQ-RELAY-21."""
     ledger = filled(tmp_path)
     printed = head_of(ledger.read()[0])
-    other = Ledger(tmp_path / "other", tmp_path / "others", SEED)
+    other = begun(tmp_path / "other", tmp_path / "others")
     with other.writing(HOUR) as writer:
         for number in range(1, 7):
             writer.add("received", received(number))
@@ -332,6 +338,7 @@ def test_many_processes_write_one_chain(tmp_path: Path) -> None:
     """REQ-RELAY-21."""
     import multiprocessing
 
+    begin_anchor(tmp_path / "keys")
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_add_six, args=(tmp_path,)) for _ in range(2)]
     for worker in workers:
@@ -377,6 +384,31 @@ def test_a_lost_end_can_be_accepted_and_is_told_of(tmp_path: Path) -> None:
     assert after[4].body == {"entries": 6, "head": entries[-1].hash.hex()}
 
 
+def test_a_ledger_that_is_gone_with_its_anchor_is_a_loss(tmp_path: Path) -> None:
+    """REQ-RELAY-21: a disclosure key without an anchor had a ledger."""
+    ledger = filled(tmp_path)
+    ledger.path.unlink()
+    ledger.anchor.unlink()
+    for act in (ledger.read, ledger.writing(HOUR + 300).__enter__):
+        with pytest.raises(LedgerTampered, match="anchor"):
+            act()
+    assert not ledger.path.exists()
+    ledger.accept_loss(HOUR + 300)
+    [entry] = ledger.read()[0]
+    assert (entry.kind, entry.body) == ("lost", {"entries": None, "head": None})
+    with pytest.raises(LocalError, match="nothing of the ledger is lost"):
+        ledger.accept_loss(HOUR + 300)
+
+
+def test_an_anchor_that_is_gone_is_a_loss_though_the_entries_are_there(tmp_path: Path) -> None:
+    """REQ-RELAY-21: nobody can tell whether these are all."""
+    ledger = filled(tmp_path)
+    ledger.anchor.unlink()
+    ledger.accept_loss(HOUR + 300)
+    begin_anchor(ledger.anchor.parent)  # the one that is there stays
+    assert [entry.kind for entry in ledger.read()[0]][5:] == ["notified", "lost"]
+
+
 def test_an_edit_cannot_be_accepted_as_a_loss(tmp_path: Path) -> None:
     ledger = filled(tmp_path)
     ledger.path.write_bytes(ledger.path.read_bytes().replace(b"overbroad", b"formal_de"))
@@ -397,6 +429,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "notified": {"request": 1, "entry": 5, "delayed_hours": 0},
     "not_notified": {"request": 1, "entry": 5},
     "torn": {"bytes": 1, "hash": "00" * 32},
+    "reported": {"until": HOUR},
     "lost": {"entries": 1, "head": "00" * 32},
 }
 
@@ -410,7 +443,9 @@ def test_every_kind_has_its_fields_and_no_other() -> None:
             others: tuple[Any, ...] = (None, -1, 1.5, True, "Ä", "a" * 65, [], {}, "ab" * 31)
             for wrong in others:
                 if KINDS[kind][name](wrong):
-                    assert (name, wrong) in {("reference", None), ("ground", "ab" * 31),
+                    assert (name, wrong) in {("reference", None), ("again", None),
+                                             *((lost, None) for lost in body if kind == "lost"),
+                                             ("ground", "ab" * 31),
                                              ("category", "ab" * 31)} or wrong is True
                     continue
                 with pytest.raises(LocalError):
@@ -430,7 +465,8 @@ REFUSALS = [
     ("narrowed", {"request": 1, "accounts": 1, "ground": "overbroad"}, "answered or rejected"),
     ("rejected", {"request": 2, "ground": "overbroad"}, "answered or rejected"),
     ("disclosed", disclosed(2), "was rejected"),
-    ("disclosed", disclosed(3, again=True), "no answer yet"),
+    ("disclosed", disclosed(3, again=5), "no answer about this mailbox in entry 5"),
+    ("reported", {"until": HOUR + 201}, "not over"),
     ("gag_extended", {"request": 3, "until": HOUR + 999}, "no gag order"),
     ("gag_lifted", {"request": 1}, "no gag order"),  # it has ended by itself
     ("gag_imposed", {"request": 3, "until": HOUR + 200}, "has ended"),
@@ -459,10 +495,28 @@ def test_no_more_accounts_are_answered_than_were_asked_about(tmp_path: Path) -> 
     with ledger.writing(HOUR + 200) as writer:
         writer.add("received", received(3, accounts=5))
         writer.add("narrowed", {"request": 3, "accounts": 1, "ground": "overbroad"})
-        writer.add("disclosed", disclosed(3))
+        first = writer.add("disclosed", disclosed(3)).sequence
         with pytest.raises(LocalError, match="all of which are answered"):
             writer.add("disclosed", disclosed(3))
-        writer.add("disclosed", disclosed(3, again=True))
+        writer.add("disclosed", disclosed(3, again=first))
+
+
+def test_an_answer_is_given_again_only_about_the_same_mailbox(tmp_path: Path) -> None:
+    """Else one account in the reports would be any number of mailboxes. REQ-RELAY-21."""
+    ledger = filled(tmp_path)
+    with ledger.writing(HOUR + 200) as writer:
+        writer.add("received", received(3, accounts=1))
+        first = writer.add("disclosed", disclosed(3)).sequence
+        data = ledger.path.read_bytes()
+        other = {**disclosed(3, again=first), "subject": "ba" * 32}
+        # Another mailbox; an answer to another request; no answer at all.
+        for wrong in (other, disclosed(3, again=5), disclosed(3, again=1),
+                      disclosed(1, again=first)):  # fmt: skip
+            with pytest.raises(LocalError, match="no answer about this mailbox"):
+                writer.add("disclosed", wrong)
+        assert ledger.path.read_bytes() == data
+        again = writer.add("disclosed", disclosed(3, again=first)).sequence
+        writer.add("disclosed", disclosed(3, again=again))
 
 
 # --- canonical JSON ------------------------------------------------------------------------------

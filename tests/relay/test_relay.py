@@ -211,10 +211,10 @@ async def test_ids_that_are_recalled_without_having_come_are_noted_up_to_a_bound
     ids = [new_id() for _ in range(5)]
     for item in ids:
         assert taken(await relay.recall([box.recalled(item)]))
-    assert len(bench.rows.rows) == 3
     for again in (relay, await bench.relay()):
-        await again.recall([box.recalled(new_id())])
-        assert len(bench.rows.rows) == 3
+        await again.recall([box.recalled(late := new_id())])
+        assert taken(await put(again, box, late))
+        await again.ack(box.address, [late])
     assert taken(await put(relay, box, *ids))
     assert await ids_of(relay, box) == ids[3:]
 
@@ -343,6 +343,52 @@ async def test_a_relay_whose_clock_was_wrong_once_goes_on_when_that_is_accepted(
     relay = await bench.relay()  # whose clock was accepted, or it would not have come so far
     [box] = await make(relay)
     assert taken(await put(relay, box, new_id()))
+
+
+async def test_a_relay_whose_store_does_not_start_does_not_set_the_hour_back(bench: Bench) -> None:
+    ahead = ManualRelayClock(START + 10_000 * HOUR)
+    await (await bench.relay(ahead)).stop()
+
+    class Busy(MemoryRows):
+        async def start(self) -> None:
+            raise LocalError(Reason.STORE_BUSY, "another process has it")
+
+    keys = RelayKeys.open(bench.folder / "keys")
+    with pytest.raises(LocalError):
+        await Relay(Busy(), keys, bench.clock, bench.settings).start()
+    assert RelayKeys.open(bench.folder / "keys").last_hour == ahead.hour()
+
+
+async def test_what_came_while_the_clock_was_ahead_is_not_kept_longer(bench: Bench) -> None:
+    ahead = ManualRelayClock(START + 100 * HOUR)
+    wrong = await bench.relay(ahead)
+    boxes = await make(wrong, 6)
+    for box in boxes:
+        await put(wrong, box, new_id())
+        ahead.advance(5 * HOUR)
+        await wrong.tick()
+    await wrong.stop()
+    right = await bench.relay()
+    for _ in range(20):
+        right._boxes.forget()
+        assert not any([await ids_of(right, box) for box in boxes])
+        bench.clock.advance(10 * HOUR)
+        await right.tick()
+
+
+async def test_a_clock_that_is_ahead_of_a_running_relay_does_not_destroy_its_mail(
+    bench: Bench,
+) -> None:
+    relay = await bench.relay()
+    [box] = await make(relay)
+    await put(relay, box, item := new_id())
+    ahead = ManualRelayClock(START + 100 * HOUR)
+    ahead.accepted = False
+    with pytest.raises(LocalError) as caught:
+        await bench.relay(ahead)
+    assert caught.value.reason is Reason.BAD_INPUT
+    assert await ids_of(await bench.relay(), box) == [item]
+    await relay.stop()
 
 
 # --- More than one relay -------------------------------------------------------------------------
@@ -738,7 +784,7 @@ async def test_what_is_at_rest_shows_sizes_and_hours_and_nothing_else(bench: Ben
     assert {(place.hour, kept.blank, len(kept.data)) for place, kept in rows.items()} == {
         (START // HOUR + 72, False, 630 + 63),
         (START // HOUR + 72, True, REMAINDER_BYTES)}  # fmt: skip
-    assert sum(kept.blank for kept in rows.values()) == 6 * 5
+    assert sum(kept.blank for kept in rows.values()) == 6 * (3 + 2 + 1)
     starts = [kept.data[:16] for kept in rows.values()] + [place.name for place in rows]
     assert len(set(starts)) == 2 * len(rows)  # no nonce and no place twice
     assert len({len(data) for _, data in bench.rows.buckets.values()}) == 1

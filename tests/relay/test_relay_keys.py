@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +129,134 @@ def test_a_clock_that_was_wrong_can_be_set_back(folder: Path) -> None:
     assert keys.hour_key(HOUR) != old
     assert RelayKeys.open(folder).last_hour == HOUR - 10
     assert keys.destroy(HOUR) == 1
+
+
+def test_a_full_disk_does_not_keep_an_hour_from_being_noted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = RelayKeys.open(folder)
+    gone = keys.hour_key(HOUR)
+    monkeypatch.setattr("evanesce.relay.keys._write", full)
+    for hour in range(HOUR - 3, HOUR + 1):
+        keys.destroy(hour)
+        assert RelayKeys.open(folder, make=False).last_hour == hour
+    assert gone not in every_byte(folder)
+
+
+def full(path: Path, data: bytes) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_keys_are_destroyed_even_if_the_hour_cannot_be_noted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = RelayKeys.open(folder)
+    gone = [keys.hour_key(hour) for hour in (HOUR - 1, HOUR)]
+    monkeypatch.setattr(os, "pwrite", lambda *_: full(folder, b""))
+    with pytest.raises(LocalError) as caught:
+        keys.destroy(HOUR)
+    assert caught.value.reason is Reason.BAD_STORE
+    assert not any(key in every_byte(folder) for key in gone)
+    with pytest.raises(KeyGone):
+        keys.hour_key(HOUR)
+    monkeypatch.undo()
+    assert keys.destroy(HOUR) == 0
+    assert RelayKeys.open(folder).last_hour == HOUR
+
+
+def test_one_file_that_cannot_be_overwritten_does_not_save_the_others(folder: Path) -> None:
+    keys = RelayKeys.open(folder)
+    gone = [keys.hour_key(hour) for hour in (HOUR - 1, HOUR)]
+    (folder / f"hour-{HOUR - 2}.key").mkdir()
+    with pytest.raises(LocalError):
+        keys.destroy(HOUR)
+    assert not any(key in every_byte(folder) for key in gone)
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_a_clock_that_was_written_half_has_the_hour_before(folder: Path, slot: int) -> None:
+    keys = RelayKeys.open(folder)
+    keys.destroy(HOUR)
+    keys.destroy(HOUR + 1)
+    with (folder / "clock").open("r+b") as file:
+        file.seek(slot * 4_096 + 12)
+        file.write(b"half")
+    assert RelayKeys.open(folder).last_hour in (HOUR, HOUR + 1)
+    with (folder / "clock").open("r+b") as file:
+        file.seek((1 - slot) * 4_096 + 12)
+        file.write(b"half")
+    with pytest.raises(LocalError) as caught:
+        RelayKeys.open(folder)
+    assert caught.value.reason is Reason.BAD_STORE
+
+
+def test_a_clock_of_the_old_form_is_read(folder: Path) -> None:
+    RelayKeys.open(folder)
+    (folder / "clock").write_text(f"{HOUR}\n")
+    assert RelayKeys.open(folder, make=False).last_hour == HOUR
+    assert RelayKeys.open(folder).last_hour == HOUR
+    assert (folder / "clock").stat().st_size == 8_192
+    assert RelayKeys.open(folder, make=False).last_hour == HOUR
+
+
+def test_whoever_keeps_the_lock_holds_nobody_up_for_long(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = RelayKeys.open(folder)
+    gone = keys.hour_key(HOUR)
+    monkeypatch.setattr("evanesce.relay.keys._LOCK_SECONDS", 0.2)
+    with (folder / "lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        begun = time.monotonic()
+        with pytest.raises(LocalError) as caught:
+            keys.hour_key(HOUR + 1)
+        assert caught.value.reason is Reason.BAD_STORE
+        assert 0.2 < time.monotonic() - begun < 2
+        begun = time.monotonic()
+        for _ in range(20):  # and who comes after does not wait again
+            with pytest.raises(LocalError):
+                keys.hour_key(HOUR + 1)
+        assert time.monotonic() - begun < 0.2
+        with pytest.raises(LocalError):
+            keys.destroy(HOUR)
+        assert gone not in every_byte(folder)  # what has to be forgotten is
+    assert keys.hour_key(HOUR + 1)
+    keys.destroy(HOUR)
+    assert RelayKeys.open(folder).last_hour == HOUR
+
+
+def test_setting_the_clock_back_destroys_what_would_be_kept_too_long(folder: Path) -> None:
+    now, wrong = 24 * 30 * 700 + 5, 24 * 30 * 700 + 105
+    keys = RelayKeys.open(folder)
+    keys.destroy(wrong)
+    month = 24 * 30 * 701
+    kept = [now + 31 * 24 // 24 * 24 - (now % 24), month, month + 720]
+    gone = [wrong + 1, wrong + 72, wrong + 73, (wrong + 73) // 24 * 24, wrong + 31 * 24, month + 7,
+            month + 2_160]  # fmt: skip
+    made = {hour: keys.hour_key(hour) for hour in (*kept, *gone)}
+    keys.set_back(now)
+    there = every_byte(folder)
+    assert {hour for hour, key in made.items() if key in there} == set(kept)
+    assert all(keys.existing(hour) is None for hour in gone)
+    assert keys.hour_key(now + 73)
+    keys.set_back(now)
+    assert keys.existing(now + 73) is not None
+
+
+def test_a_clock_that_is_ahead_of_a_running_process_is_not_believed(folder: Path) -> None:
+    running, other = RelayKeys.open(folder), RelayKeys.open(folder)
+    running.join(HOUR)
+    running.destroy(HOUR)
+    with pytest.raises(LocalError) as caught:
+        other.join(HOUR + 3)
+    assert caught.value.reason is Reason.BAD_INPUT
+    other.join(HOUR + 1)
+    other.leave()
+    other.join(HOUR + 300, accept=True)
+    other.leave()
+    running.leave()
+    other.join(HOUR + 300)  # nobody has used them for so long
+    other.leave()
 
 
 def test_damaged_files_are_refused(folder: Path) -> None:

@@ -209,6 +209,17 @@ async def test_claims_of_one_identity_are_bounded_in_a_minute(tmp_path: Path) ->
     assert None not in await claims(relay, 6)
 
 
+async def test_past_the_bound_of_claims_the_last_resort_package_is_given(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, settings=RelaySettings(claims_per_identity=6))
+    relay = await bench.relay()
+    last = package(last_resort=True)
+    await relay.publish(ME, hundred()[:10], last)
+    assert last not in await claims(relay, 6)
+    assert await claims(relay, 50) == [last] * 50
+    bench.clock.advance(60)
+    assert (await claims(relay, 6)).count(last) == 2  # the four others were not used up
+
+
 async def test_rows_that_are_no_packages_are_passed_over(bench: Bench) -> None:
     relay = await bench.relay()
     some = hundred()[:3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import os
 import secrets
@@ -17,6 +18,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from evanesce.errors import LocalError
 from evanesce.relay_formats import PUT
 from tests.relay.web_server import TYPE, Box, Process, outcomes, reading
 
@@ -285,7 +287,7 @@ async def test_it_forgets_and_stays_up_when_keys_cannot_be_destroyed(tmp_path: P
         await process.tick()
         assert process.healthy()
         keys = process.keys
-        keys._last -= 1  # as an hour later
+        keys._last -= 2  # as two hours later
 
         async def fails() -> None:
             raise LocalError(Reason.BAD_STORE, "the folder of keys: No space left")
@@ -294,7 +296,7 @@ async def test_it_forgets_and_stays_up_when_keys_cannot_be_destroyed(tmp_path: P
         await process.tick()
         assert not process.healthy()
         del process.relay.tick
-        keys._last += 1
+        keys._last += 2
         await process.tick()
         assert process.healthy()
     finally:
@@ -303,3 +305,105 @@ async def test_it_forgets_and_stays_up_when_keys_cannot_be_destroyed(tmp_path: P
     assert '"reason": "bad-store"' in events[0]
     assert "tick-recovered" in events[1]
     assert "space" not in "".join(lines)
+
+
+async def test_a_jump_of_the_clock_is_told_and_a_round_that_hangs_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evanesce.relay import serve
+    from evanesce.relay.config import RelayConfig
+    from evanesce.relay.web.logs import Level, Log
+    from tests.relay.web_server import Lines
+
+    lines: list[str] = []
+    process = serve.RelayProcess(
+        RelayConfig(state=tmp_path, port=0), Log(Lines(lines), Level.DEBUG)
+    )
+    await process.relay.start()
+    try:
+        await process.tick()
+        assert "clock-jumped" not in "".join(lines)
+        wall = process._clock._wall
+        process._clock._wall = lambda: wall() + 40 * 3_600
+        await process.tick()
+        await process.tick()
+        assert "".join(lines).count("clock-jumped") == 1
+        assert b"evanesce_clock_jump_seconds 144000.0" in process._metrics.text()
+        assert process.healthy()
+
+        began, hangs = asyncio.Event(), asyncio.Event()
+
+        async def tick() -> None:
+            began.set()
+            await hangs.wait()
+
+        process.relay.tick = tick  # type: ignore[method-assign]
+        ticking = asyncio.create_task(process.tick())
+        await began.wait()
+        assert process.healthy()
+        monkeypatch.setattr(serve, "HANGING_SECONDS", 0)
+        assert not process.healthy()
+        monkeypatch.undo()
+        process.keys._last -= 2  # it failed with nothing, and the keys are there
+        assert not process.healthy()
+        process.keys._last += 2
+        hangs.set()
+        await ticking
+    finally:
+        await process.relay.stop()
+
+
+async def test_nobody_else_reads_its_memory(tmp_path: Path) -> None:
+    async with await Process.start(tmp_path) as relay:
+        folder = Path(f"/proc/{relay.popen.pid}")
+        limits = (folder / "limits").read_text().splitlines()
+        (core,) = (line for line in limits if line.startswith("Max core file size"))
+        assert core.split()[4:6] == ["0", "0"]
+    program = """
+import ctypes
+from evanesce.relay.serve import _keep_memory_private
+dumpable = ctypes.CDLL(None).prctl
+print(dumpable(3, 0, 0, 0, 0))
+_keep_memory_private()
+print(dumpable(3, 0, 0, 0, 0))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                           check=True, timeout=30)  # fmt: skip
+    assert ended.stdout.split() == ["1", "0"]
+
+
+async def test_who_does_not_shake_hands_is_counted_and_cut_off(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    options = ("--tls-cert", str(certificate), "--tls-key", str(key),
+               "--connections-per-client", "5")  # fmt: skip
+    async with await Process.start(tmp_path, *options) as relay:
+        host, port = relay.base.removeprefix("https://").split(":")
+        silent = [socket.create_connection((host, int(port))) for _ in range(8)]
+        await asyncio.sleep(0.3)
+        links = Path(f"/proc/{relay.popen.pid}/fd").iterdir()
+        assert sum("socket:" in os.readlink(each) for each in links) <= 5 + 2 + 2
+        began = time.monotonic()
+        silent[0].settimeout(20)
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.to_thread(silent[0].recv, 1) == b""
+        assert time.monotonic() - began < 9
+        for each in silent:
+            each.close()
+
+
+async def test_a_relay_that_cannot_have_the_store_changes_no_clock(tmp_path: Path) -> None:
+    from evanesce.relay import serve
+    from evanesce.relay.config import RelayConfig
+    from evanesce.relay.keys import RelayKeys
+    from evanesce.relay.web.logs import Level, Log
+
+    folder = tmp_path / "state"
+    async with await Process.start(tmp_path):
+        keys = RelayKeys.open(folder / "keys")
+        far = keys.last_hour + 100
+        keys.destroy(far)
+        config = RelayConfig(state=folder, port=0, accept_clock=True)
+        other = serve.RelayProcess(config, Log(level=Level.ERROR))
+        with pytest.raises(LocalError, match="store-busy"):
+            await other.run()
+        assert RelayKeys.open(folder / "keys").last_hour == far

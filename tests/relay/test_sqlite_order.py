@@ -79,7 +79,7 @@ async def test_where_a_row_lies_has_nothing_to_do_with_when_it_came(
 async def test_a_store_with_an_order_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    def grow(self: Slots) -> list[tuple[int, int]]:
+    def grow(self: Slots, most: int | None = None) -> list[tuple[int, int]]:
         before, self.count = self.count, self.count + max(12, self.count // 4)
         self.free = array("I", range(before, self.count))
         return []
@@ -205,6 +205,34 @@ def test_growing_is_as_if_the_new_slots_had_been_there_before() -> None:
         for slot, number in lies.items():
             if number in where:
                 where[number] += slot < middle
+    for number, low in where.items():
+        assert abs(low / turns - 0.5) < 0.07, f"row {number} is in the lower half {low} times"
+
+
+def test_cutting_is_as_if_the_last_slots_had_never_been_there() -> None:
+    """Of 20 rows that stay, the first is as likely in each part as the last."""
+    where = {0: 0, 19: 0}
+    turns = 1_500
+    for _ in range(turns):
+        kept = Slots(1, 0, array("I"))
+        lies: dict[int, int] = {}  # row by slot
+        for number in range(40):
+            if not kept.free:
+                for old, new in kept.grow():
+                    lies[new] = lies.pop(old)
+            lies[kept.take()] = number
+        for slot in [slot for slot, number in lies.items() if number >= 20]:
+            del lies[slot]
+            kept.free.append(slot)
+        for number in (len(kept.free) // 2, 3):
+            for old, new in kept.cut(number):
+                assert new not in lies
+                lies[new] = lies.pop(old)
+        assert len(lies) == 20
+        assert sorted([*lies, *kept.free]) == list(range(kept.count))
+        for slot, number in lies.items():
+            if number in where:
+                where[number] += slot < kept.count / 2
     for number, low in where.items():
         assert abs(low / turns - 0.5) < 0.07, f"row {number} is in the lower half {low} times"
 

@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evanesce.errors import LocalError, RemoteError
+from evanesce.primitives import sign
 from evanesce.relay.disclosure.categories import load_tables
 from evanesce.relay.disclosure.entries import Entry, LedgerTampered, make
 from evanesce.relay.disclosure.holdings import held, not_held
 from evanesce.relay.disclosure.labels import LABELS
-from evanesce.relay.disclosure.ledger import Ledger, head_of
+from evanesce.relay.disclosure.ledger import Ledger, begin_anchor, head_of
 from evanesce.relay.disclosure.page import as_page
 from evanesce.relay.disclosure.report import (
     STATES,
@@ -32,7 +33,7 @@ from evanesce.relay.disclosure.report import (
     make_report,
 )
 from evanesce.relay.disclosure.requests import Requests
-from evanesce.relay.disclosure.signed_json import canonical, key_pair
+from evanesce.relay.disclosure.signed_json import canonical, key_pair, unsigned
 
 SEED = bytes(range(32))
 PRIVATE, PUBLIC = key_pair(SEED)
@@ -65,13 +66,14 @@ def history(source: Callable[[int], int], steps: int, start: int, most: int) -> 
         flag = bool(source(2))
         untold = [entry for entry, (request, _) in requests.untold().items()
                   if request.number == some]  # fmt: skip
+        again = [answer.entry for answer in requests.all[some].answers] if some <= number else []
         choices: list[tuple[str, dict[str, Any]]] = [
             ("received", {"jurisdiction": "KR", "category": KR[source(4)], "reference": None,
                           "accounts": 1 + source(5), "received": f"2026-02-{1 + source(27):02}"}),
             ("narrowed", {"accounts": 1 + source(3), "ground": "overbroad"}),
             ("rejected", {"ground": ("overbroad", "no_legal_basis")[source(2)]}),
             ("disclosed", {"subject": "ab" * 32, "document": "cd" * 32, "with_data": flag,
-                           "with_envelopes": flag and bool(source(2)), "again": source(6) == 0}),
+                           "with_envelopes": flag and bool(source(2)), "again": None}),
             ("gag_imposed", {"until": hour + 1 + source(3000)}),
             ("gag_extended", {"until": hour + 1 + source(6000)}),
             ("gag_lifted", {}),
@@ -79,6 +81,8 @@ def history(source: Callable[[int], int], steps: int, start: int, most: int) -> 
             ("not_notified", {"entry": untold[0] if untold else 1}),
         ]  # fmt: skip
         kind, body = choices[(0, 0, 0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 7, 7, 8)[source(15)]]
+        if kind == "disclosed" and again and source(6) == 0:
+            body["again"] = again[0]
         body["request"] = number + 1 if kind == "received" else some
         before = entries[-1].hash if entries else bytes(32)
         entry = make(PRIVATE, len(entries) + 1, before, hour, kind, body)
@@ -100,11 +104,21 @@ def histories(draw: st.DrawFn) -> list[Entry]:
 def long_history() -> list[Entry]:
     import random
 
-    return history(random.Random(11).randrange, 300, hour_of(2025, 12, 10), 30)
+    return history(random.Random(12).randrange, 300, hour_of(2025, 12, 10), 30)
+
+
+def received(number: int, accounts: int = 1) -> dict[str, Any]:
+    return {"request": number, "jurisdiction": "KR", "category": "interception",
+            "accounts": accounts, "received": "2026-01-15", "reference": None}  # fmt: skip
+
+
+def begun(folder: Path) -> Ledger:
+    begin_anchor(folder / "keys")
+    return Ledger(folder / "ledger", folder / "keys", SEED)
 
 
 def write(folder: Path, entries: list[Entry]) -> Ledger:
-    ledger = Ledger(folder / "ledger", folder / "keys", SEED)
+    ledger = begun(folder)
     for entry in entries:
         with ledger.writing(entry.hour) as writer:
             writer.add(entry.kind, entry.body)
@@ -136,14 +150,14 @@ def report_of(ledger: Ledger, period: Period = HALF, **more: Any) -> dict[str, A
 
 def test_a_small_history_is_counted_by_hand(tmp_path: Path) -> None:
     """REQ-RELAY-26."""
-    ledger = Ledger(tmp_path / "ledger", tmp_path / "keys", SEED)
+    ledger = begun(tmp_path)
 
     def add(hour: int, kind: str, request: int, **body: Any) -> int:
         if kind == "received":
             body = {"jurisdiction": "KR", "reference": None, "received": "2026-01-15", **body}
         if kind == "disclosed":
             body = {"subject": "ab" * 32, "document": "cd" * 32, "with_envelopes": False,
-                    "again": False, **body}  # fmt: skip
+                    "again": None, **body}  # fmt: skip
         with ledger.writing(hour) as writer:
             return writer.add(kind, {"request": request, **body}).sequence
 
@@ -157,8 +171,8 @@ def test_a_small_history_is_counted_by_hand(tmp_path: Path) -> None:
     add(hour_of(2026, 3), "narrowed", 2, accounts=1, ground="overbroad")
     add(hour_of(2026, 4), "gag_imposed", 1, until=hour_of(2026, 9))
     add(hour_of(2026, 4), "disclosed", 1, with_data=True, with_envelopes=True)
-    add(hour_of(2026, 4), "disclosed", 1, with_data=False)
-    add(hour_of(2026, 4), "disclosed", 1, with_data=True, again=True)
+    first = add(hour_of(2026, 4), "disclosed", 1, with_data=False)
+    add(hour_of(2026, 4), "disclosed", 1, with_data=True, again=first)
     entry = add(hour_of(2026, 5), "disclosed", 2, with_data=True)
     add(hour_of(2026, 5), "notified", 2, entry=entry, delayed_hours=0)
     add(hour_of(2026, 6, 30, 23), "received", 4, category="subscriber_info", accounts=9)
@@ -280,7 +294,7 @@ def test_the_report_is_as_the_schema_says(ledger: Ledger, tmp_path: Path) -> Non
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     validator = jsonschema.Draft202012Validator(SCHEMA)
     validator.validate(report_of(ledger, operator="운영자"))
-    empty = Ledger(tmp_path / "ledger", tmp_path / "keys", SEED)
+    empty = begun(tmp_path)
     validator.validate(report_of(empty))
     assert list(report_of(empty)["totals"].values()) == [0] * len(LABELS)
     whole = report_of(ledger)
@@ -303,12 +317,14 @@ def test_a_report_can_be_checked_against_the_ledger_as_it_grows(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     """REQ-RELAY-21, REQ-RELAY-26."""
-    entries, _ = ledger.read()
-    half = len(entries) // 2
-    early = write(tmp_path, entries[:half])
-    data = canonical(report_of(early)) + b"\n"
+    growing = write(tmp_path, long_history()[:40])
+    data = canonical(report_of(growing)) + b"\n"
+    with growing.writing(JULY) as writer:
+        for number in range(len(writer.requests.all) + 1, len(writer.requests.all) + 9):
+            writer.add("received", received(number))
+    entries, _ = growing.read()
     check_report(data, entries, PUBLIC)
-    for wrong in (entries[: half - 1], entries[: half // 2], entries[1:]):
+    for wrong in (entries[:40], entries[:20], entries[1:], []):
         with pytest.raises(RemoteError):
             check_report(data, wrong, PUBLIC)
     with pytest.raises(RemoteError):
@@ -319,23 +335,99 @@ def test_a_report_can_be_checked_against_the_ledger_as_it_grows(
 
 def test_a_report_with_other_numbers_is_noticed_though_signed(ledger: Ledger) -> None:
     """REQ-RELAY-21."""
-    from evanesce.primitives import sign
-    from evanesce.relay.disclosure.signed_json import unsigned
-
     def signed(value: dict[str, Any]) -> bytes:
         value["signature"] = sign(PRIVATE, b"transparency report", unsigned(value)).hex()
         return canonical(value)
 
     entries, _ = ledger.read()
     check_report(signed(report_of(ledger)), entries, PUBLIC)
-    report = report_of(ledger)
-    report["rows"][0]["requests"] -= 1
-    with pytest.raises(RemoteError, match="are others"):
-        check_report(signed(report), entries, PUBLIC)
-    report = report_of(ledger)
-    del report["rows"][0]
-    with pytest.raises(RemoteError, match="missing"):
-        check_report(signed(report), entries, PUBLIC)
+    changes: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
+        (lambda report: report["rows"][0].update(requests=0), "are others"),
+        (lambda report: report["rows"][0].update(note=1), "are others"),
+        (lambda report: report["rows"].pop(0), "missing"),
+        (lambda report: report["rows"].append(report["rows"][0]), "twice"),
+        (lambda report: report["totals"].update(dict.fromkeys(LABELS, 0)), "totals"),
+        (lambda report: report["ledger"].update(losses=1), "ledger:"),
+        (lambda report: report["ledger"].update(torn_lines=1), "ledger:"),
+        (lambda report: report["ledger"]["at_start_of_period"].update(entries=1), "ledger:"),
+        (lambda report: report["ledger"]["at_end_of_period"].update(entries=1), "ledger:"),
+        (lambda report: report["ledger"].update(entries=5), "not the one that was reported"),
+        (lambda report: report["period"].update(complete=False), "period"),
+        (lambda report: report["period"].update(until_hour=0), "period"),
+        (lambda report: report["period"].update(to="2026-13"), "form"),
+        (lambda report: report.update(made=HALF.start), "made before"),
+        (lambda report: report.update(retention_hours=1), "so long"),
+        (lambda report: report.update(retention_hours="72"), "form"),
+        (lambda report: report.update(holdings=[]), "holdings"),
+        (lambda report: report.update(not_held=[]), "not_held"),
+        (lambda report: report.update(version=True), "version"),
+        (lambda report: report.update(key="00" * 32), "key"),
+        (lambda report: report.update(more=1), "fields"),
+        (lambda report: report.pop("totals"), "fields"),
+        (lambda report: report.pop("rows"), "form"),
+        (lambda report: report["labels"]["jurisdictions"].clear(), "labels"),
+        (lambda report: report["labels"]["grounds"].clear(), "labels"),
+    ]
+    for change, why in changes:
+        report = report_of(ledger)
+        change(report)
+        with pytest.raises(RemoteError, match=why):
+            check_report(signed(report), entries, PUBLIC)
+    # What the operator writes is the operator's.
+    check_report(signed({**report_of(ledger), "operator": "someone"}), entries, PUBLIC)
+
+
+def test_what_is_written_after_a_report_is_in_the_next(tmp_path: Path) -> None:
+    """REQ-RELAY-26: whatever the clock says, there is nothing that is in no report."""
+    ledger = begun(tmp_path)
+    with ledger.writing(HALF.end - 5) as writer:
+        writer.add("received", received(1))
+    first = report_of(ledger, hour=HALF.end)
+    assert ledger.read()[0][-1].body == {"until": HALF.end}
+    with ledger.writing(HALF.end - 1) as writer:  # the clock was set back
+        writer.add("received", received(2, accounts=3))
+        for _ in range(3):
+            writer.add("disclosed", {"request": 2, "subject": "ab" * 32, "document": "cd" * 32,
+                                     "with_data": True, "with_envelopes": False, "again": None,
+                                     })  # fmt: skip
+    second = report_of(ledger, Period.of("2026-07", "2026-12"), hour=hour_of(2027, 1))
+    assert second["ledger"]["at_start_of_period"] == first["ledger"]["at_end_of_period"]
+    totals = [report["totals"] for report in (first, second)]
+    assert [each["accounts"] for each in totals] == [1, 3]
+    assert [each["processed_with_data"] for each in totals] == [0, 3]
+    assert totals[0]["pending"] == totals[1]["pending_at_start"] == 1
+    entries, _ = ledger.read()
+    for report in (first, second):
+        check_report(canonical(report), entries, PUBLIC)
+    # Made again, it adds nothing more; of a part that is over, nothing either.
+    report_of(ledger, hour=hour_of(2027, 2))
+    report_of(ledger, Period.of("2026-07", "2026-07"), hour=hour_of(2027, 2))
+    assert ledger.read()[0] == entries
+
+
+def test_a_whole_report_that_the_ledger_does_not_know_of_is_noticed(tmp_path: Path) -> None:
+    """REQ-RELAY-26: else something could still be put before its end."""
+    ledger = begun(tmp_path)
+    with ledger.writing(HALF.end - 5) as writer:
+        writer.add("received", received(1))
+    before, _ = ledger.read()
+    report = report_of(ledger, hour=HALF.end)
+    report["ledger"].update(head_of(before).value())
+    report["signature"] = sign(PRIVATE, b"transparency report", unsigned(report)).hex()
+    with pytest.raises(RemoteError, match="does not say that this period was reported"):
+        check_report(canonical(report), before, PUBLIC)
+
+
+def test_a_report_of_a_period_that_is_not_over_binds_nothing(tmp_path: Path) -> None:
+    """REQ-RELAY-26."""
+    ledger = begun(tmp_path)
+    with ledger.writing(HALF.end - 5) as writer:
+        writer.add("received", received(1))
+    report = report_of(ledger, hour=HALF.end - 1)
+    entries, _ = ledger.read()
+    assert [entry.kind for entry in entries] == ["received"]
+    assert report["period"]["complete"] is False
+    check_report(canonical(report), entries, PUBLIC)
 
 
 def test_no_report_over_a_tampered_ledger(tmp_path: Path) -> None:
@@ -355,7 +447,8 @@ def test_no_report_over_a_tampered_ledger(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="torn"):
         report_of(ledger)
     ledger.path.write_bytes(data)
-    assert report_of(ledger)["ledger"]["entries"] == 12
+    assert report_of(ledger)["ledger"]["entries"] == 13
+    assert report_of(ledger)["ledger"]["entries"] == 13  # it was reported already
 
 
 def test_a_report_names_no_request_and_no_reference(ledger: Ledger) -> None:
@@ -538,7 +631,7 @@ def test_a_bar_is_as_long_as_its_number(ledger: Ledger) -> None:
 
 def test_what_an_operator_writes_is_text(tmp_path: Path) -> None:
     """REQ-RELAY-26."""
-    ledger = Ledger(tmp_path / "ledger", tmp_path / "keys", SEED)
+    ledger = begun(tmp_path)
     nasty = "</title><script>alert(1)</script>\"'&<img src=x onerror=y>"
     page = Page(as_page(report_of(ledger, operator=nasty)))
     assert not {"script", "img"} & page.tags.keys()

@@ -114,8 +114,13 @@ def as_response(answer: Any) -> httpx2.Response:
 
 
 async def malformed(at: Served, method: str, path: str) -> httpx2.Response:
+    return await unlike(at, f"{method.upper()} {path} HTTP/1.1\r\nno header\r\n\r\n".encode())
+
+
+async def unlike(at: Served, sent: bytes) -> httpx2.Response:
+    """The answer to what no client of HTTP sends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(at.base.rsplit(":", 1)[1]))
-    writer.write(f"{method.upper()} {path} HTTP/1.1\r\nno header\r\n\r\n".encode())
+    writer.write(sent)
     head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
     writer.close()
     lines = head.decode().split("\r\n")
@@ -135,6 +140,8 @@ async def produce(at: Served, path: str, method: str, status: str) -> httpx2.Res
             response = refused.value.response
         assert response is not None
         return as_response(response)
+    if status == "426":
+        return await at.client.get(path)
     if status == "400":
         if method == "post":
             return await ask(at, path, method, content=b"\x00")
@@ -142,12 +149,9 @@ async def produce(at: Served, path: str, method: str, status: str) -> httpx2.Res
     if status == "405":
         return await at.client.request("DELETE", path.replace("{hash}", HASH.hex()))
     if status == "408":
-
-        async def stalls() -> Any:
-            yield BODIES[path][:1]
-            await asyncio.sleep(0.5)
-
-        return await ask(at, path, method, content=stalls())
+        head = (f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {MEDIA_TYPE}\r\n"
+                "content-length: 40\r\n\r\n")  # fmt: skip
+        return await unlike(at, head.encode() + BODIES[path][:1])
     if status == "413":
         return await ask(at, path, method, content=bytes(5_000_000))
     if status == "415":

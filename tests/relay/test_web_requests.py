@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from evanesce.keypackage import KeyPackageKeys
 from evanesce.primitives import H
 from evanesce.relay.relay import Posted, Relay
 from evanesce.relay.settings import RelaySettings
+from evanesce.relay.web.bodies import EACH
+from evanesce.relay.web.connections import READ
 from evanesce.relay.web.face import Bounds
 from evanesce.relay_formats import BLOB, BLOB_DELETION, CLAIM, MEDIA_TYPE, PUBLISH, PUT, RECALL
-from tests.relay.web_server import NOW, Box, Served, memory_relay, outcomes, reading, served
+from tests.relay.web_server import NOW, TYPE, Box, Served, memory_relay, outcomes, reading, served
 
 POSTS = ("/v1/put", "/v1/recall", "/v1/publish", "/v1/claim", "/v1/blobs", "/v1/blobs/delete")
 
@@ -161,7 +164,9 @@ async def test_what_is_not_asked_as_the_specification_says_is_refused(tmp_path: 
             if path != "/v1/claim":
                 refused(await at.post(path, CLAIM.build(bytes(32))), 400, Reason.WRONG_TYPE)
         refused(await at.client.post("/v1/about"), 405, Reason.BAD_FORM)
-        refused(await at.client.get("/v1/mailboxes"), 400, Reason.BAD_FORM)
+        plain = await at.client.get("/v1/mailboxes")
+        refused(plain, 426, Reason.BAD_FORM)
+        assert plain.headers["upgrade"] == "websocket"
         good = await at.post("/v1/claim", CLAIM.build(bytes(32)),
                              {"content-type": MEDIA_TYPE.upper() + "; v=1"})  # fmt: skip
         assert good.status_code == 204
@@ -175,12 +180,11 @@ async def test_too_much_is_413_whether_announced_or_not(tmp_path: Path) -> None:
         refused(await at.post("/v1/put", bytes(PUT.limit + 1)), 413, Reason.TOO_LARGE)
 
         async def chunks() -> Any:
-            for _ in range(80):
-                yield bytes(65_536)
+            yield bytes(64)
 
         answer = await at.client.post("/v1/put", content=chunks(),
                                       headers={"content-type": MEDIA_TYPE})  # fmt: skip
-        refused(answer, 413, Reason.TOO_LARGE)
+        refused(answer, 400, Reason.BAD_FORM)  # not in chunks: each may be a byte
         item = Box().item(bytes(2_097_153))
         refused(await at.post("/v1/put", PUT.build([item])), 413, Reason.TOO_LARGE)
         assert "evanesce_body_bytes 0.0" in at.metrics()
@@ -243,8 +247,6 @@ async def test_a_head_that_does_not_come_is_cut_off(
     b"\x16\x03\x01 not HTTP\r\n\r\n",
     b"GET /v1/about HTTP/1.1\r\nbad header\r\n\r\n",
     b"GET /v1/mailboxes HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
-    b"GET /v1/mailboxes HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
-    b"content-length: 3\r\n\r\nabc",
 ])  # fmt: skip
 async def test_what_is_no_http_and_no_websocket_is_400_too(tmp_path: Path, sent: bytes) -> None:
     async with served(memory_relay(tmp_path)) as at:
@@ -252,6 +254,13 @@ async def test_what_is_no_http_and_no_websocket_is_400_too(tmp_path: Path, sent:
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert b'{"reason":"bad-form",' in answer
         assert (await at.client.get("/healthz")).text == "ok\n"
+
+
+async def test_what_has_a_body_opens_no_websocket(tmp_path: Path) -> None:
+    async with served(memory_relay(tmp_path)) as at:
+        sent = (b"GET /v1/mailboxes HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\n"
+                b"upgrade: websocket\r\ncontent-length: 3\r\n\r\nabc")  # fmt: skip
+        assert (await raw(at, sent, until=b"}")).startswith(b"HTTP/1.1 426 ")
 
 
 async def test_a_post_that_asks_for_a_websocket_is_a_post(tmp_path: Path) -> None:
@@ -381,6 +390,144 @@ async def test_bodies_share_a_bounded_memory(tmp_path: Path) -> None:
         while "evanesce_body_bytes 0.0" not in at.metrics():
             await asyncio.sleep(0.01)
         assert outcomes(await at.post("/v1/put", body)) == [Reason.UNKNOWN_MAILBOX]
+
+
+async def test_who_sends_heads_and_no_bodies_takes_no_place_of_others(tmp_path: Path) -> None:
+    bounds = Bounds(requests_in_flight=3, body_seconds=5)
+    async with served(memory_relay(tmp_path), bounds=bounds) as at:
+        slow = [asyncio.create_task(raw(at, head_of(100))) for _ in range(EACH)]
+        while at.app.face.begun < EACH:
+            await asyncio.sleep(0.01)
+        # another client has its own share of bodies on their way: here it has no other address
+        at.app.face.bodies._coming_of.clear()
+        assert outcomes(await at.post("/v1/put", Box().put())) == [Reason.UNKNOWN_MAILBOX]
+        assert "evanesce_requests_in_flight 0.0" in at.metrics()
+        for each in slow:
+            each.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_one_client_has_only_so_many_bodies_on_their_way(tmp_path: Path) -> None:
+    async with served(memory_relay(tmp_path), bounds=Bounds(body_seconds=5)) as at:
+        slow = [asyncio.create_task(raw(at, head_of(100))) for _ in range(EACH)]
+        bodies = at.app.face.bodies
+        while sum(bodies._coming_of.values()) < EACH:
+            await asyncio.sleep(0.01)
+        assert refused(await at.post("/v1/put", Box().put()), 429, Reason.TOO_MANY_REQUESTS) >= 1
+        for each in slow:
+            each.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        while bodies._coming_of:
+            await asyncio.sleep(0.01)
+        assert outcomes(await at.post("/v1/put", Box().put())) == [Reason.UNKNOWN_MAILBOX]
+
+
+async def test_one_client_takes_only_its_part_of_the_memory_for_bodies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evanesce.relay.web.bodies.LEAST", 100_000)
+    async with served(memory_relay(tmp_path), bounds=Bounds(body_bytes=800_000)) as at:
+        body = Box().put(bytes(80_000))
+        slow = asyncio.create_task(raw(at, head_of(len(body)) + body[:-1]))
+        while at.app.face.bodies._held_of.total() < len(body) - 1:
+            await asyncio.sleep(0.01)
+        assert refused(await at.post("/v1/put", body), 429, Reason.TOO_MANY_REQUESTS) >= 1
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+
+
+async def test_the_bytes_of_bodies_are_paid_for_before_they_are_read(tmp_path: Path) -> None:
+    settings = RelaySettings(put_bytes_per_client=60_000)
+    async with served(memory_relay(tmp_path, settings), settings) as at:
+        refused(await at.post("/v1/put", bytes(20_000)), 400, Reason.TRAILING_BYTES)
+        content = BLOB.build(bytes(32), bytes(30_000))
+        assert (await at.post("/v1/blobs", content)).status_code == 204
+        for path, body in (("/v1/put", Box().put(bytes(20_000))), ("/v1/blobs", content)):
+            assert 10 <= refused(await at.post(path, body), 429, Reason.TOO_MANY_REQUESTS) <= 30
+        unread = await raw(at, head_of(40_000), until=b"}")  # told before anything of it comes
+        assert unread.startswith(b"HTTP/1.1 429 ")
+        short = [await at.post("/v1/claim", CLAIM.build(bytes(32))) for _ in range(20)]
+        assert 429 in {each.status_code for each in short}  # the shortest cost something too
+
+
+async def test_a_body_in_chunks_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    head = head_of(0).replace(b"content-length: 0", b"transfer-encoding: chunked")
+    async with served(memory_relay(tmp_path)) as at:
+        answer = await raw(at, head + b"1\r\na\r\n" * 1_000)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"connection: close" in answer
+        known = at.server.server_state.connections
+        await at.client.get("/healthz")
+        assert {getattr(each.transport, "max_size", 0) for each in known} == {READ}
+
+
+async def test_a_long_body_of_many_items_holds_nobody_up(tmp_path: Path) -> None:
+    size = PUT.limit - 32
+    bomb = b"\x93\x01\x30\xdd" + size.to_bytes(4, "big") + bytes(size)
+    async with served(memory_relay(tmp_path)) as at:
+        await at.client.get("/healthz")
+        under_way = asyncio.create_task(at.post("/v1/put", bomb))
+        longest = 0.0
+        while not under_way.done():
+            began = time.monotonic()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.monotonic() - began)
+        refused(await under_way, 413, Reason.TOO_LARGE)
+        assert longest < 0.2
+
+
+async def test_a_client_has_only_so_many_connections(tmp_path: Path) -> None:
+    settings = RelaySettings(connections_per_client=5)
+    ask = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    port = 0
+
+    async def opened() -> tuple[bytes, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(ask)
+        try:
+            return await asyncio.wait_for(reader.read(15), 5), writer
+        except ConnectionError:
+            return b"", writer
+
+    async with served(memory_relay(tmp_path, settings), settings) as at:
+        port = int(at.base.rsplit(":", 1)[1])
+        come = [await opened() for _ in range(7)]
+        assert [answer for answer, _ in come] == [b"HTTP/1.1 200 OK"] * 5 + [b""] * 2
+        come[0][1].close()
+        doors = at.server.doors
+        while doors._all > 4:
+            await asyncio.sleep(0.01)
+        answer, writer = await opened()
+        assert answer == b"HTTP/1.1 200 OK"
+        for each in (writer, *(writer for _, writer in come)):
+            each.close()
+        while doors._all:
+            await asyncio.sleep(0.01)
+        assert not doors._of
+
+
+async def test_behind_a_proxy_each_client_has_its_own_share(tmp_path: Path) -> None:
+    """And what a client itself says of where it comes from is not believed."""
+    settings = RelaySettings(claims_per_client=1, connections_per_client=1)
+    body = CLAIM.build(bytes(32))
+
+    async def ask(at: Served, forwarded: str) -> int:
+        async with httpx2.AsyncClient(base_url=at.base) as client:  # a proxy opens many
+            headers = TYPE | {"x-forwarded-for": forwarded}
+            return (await client.post("/v1/claim", content=body, headers=headers)).status_code
+
+    relay = memory_relay(tmp_path, settings)
+    async with served(relay, settings, trusted_proxies="127.0.0.0/8, 10.0.0.1") as at:
+        assert await ask(at, "192.0.2.1") == 204
+        assert await ask(at, "192.0.2.1") == 429
+        assert await ask(at, "203.0.113.1, 192.0.2.1, 10.0.0.1") == 429
+        assert await ask(at, "192.0.2.2:4711") == 204
+        assert await ask(at, "[2001:db8::1]:4711") == 204
+        assert await ask(at, "2001:db8::1") == 429
+    relay = memory_relay(tmp_path / "other", settings)
+    async with served(relay, RelaySettings(claims_per_client=1)) as at:
+        assert await ask(at, "192.0.2.1") == 204
+        assert await ask(at, "192.0.2.2") == 429
 
 
 async def test_a_relay_that_stops_takes_nothing_new(tmp_path: Path) -> None:

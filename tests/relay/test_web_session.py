@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from evanesce.errors import Reason, RemoteError
 from evanesce.primitives import H, sign
 from evanesce.relay.relay import Cursor, Relay, Waiting
 from evanesce.relay.settings import RelaySettings
+from evanesce.relay.web.connections import CONTROLS
 from evanesce.relay.web.face import Bounds
 from evanesce.relay_formats import (
     ACK,
@@ -264,14 +266,18 @@ async def test_sessions_and_what_they_ask_for_are_bounded(tmp_path: Path) -> Non
             assert int(refused.value.response.headers["retry-after"]) >= 1
             await one.make(*boxes)
             capability = H(b"capability", boxes[0].capability)
+            await one.prove(boxes[0])  # those that were made last have taken its place
             again = await one.ask(MAKE_MAILBOX, boxes[0].address, capability)
             assert again == ("too-many-requests", 15)
-            await one.subscribe(*boxes[:2])
-            reason, seconds = await one.ask(SUBSCRIBE, boxes[2].address)
+            for box in boxes[:2]:
+                await one.prove(box)
+                await one.subscribe(box)
+            await one.prove(boxes[3])
+            reason, seconds = await one.ask(SUBSCRIBE, boxes[3].address)
             assert reason == "too-many-requests"
             assert seconds >= 1
             assert await one.ask(UNSUBSCRIBE, boxes[0].address) == OK
-            assert await one.ask(SUBSCRIBE, boxes[2].address) == OK
+            assert await one.ask(SUBSCRIBE, boxes[3].address) == OK
         for _ in range(2):
             async with reading(at.base):
                 pass
@@ -293,10 +299,81 @@ async def test_more_proofs_than_a_session_may_hold_forget_the_oldest_unused(
         for box in boxes[1:]:
             await reader.prove(box)
         (session,) = at.app.face.sessions
-        assert len(session._readings) == 4
+        assert len(session._readings) == 2  # what is read, and the last
         assert await reader.ask(SUBSCRIBE, boxes[0].address) == OK
         assert await reader.ask(ACK, boxes[1].address, [bytes(16)]) == DENIED
         assert await reader.ask(ACK, boxes[5].address, [bytes(16)]) == OK
+
+
+async def test_a_client_has_only_so_many_sessions_at_a_time(tmp_path: Path) -> None:
+    settings = RelaySettings(open_sessions_per_client=2)
+    async with served(memory_relay(tmp_path, settings), settings) as at:
+        async with reading(at.base), reading(at.base):
+            with pytest.raises(InvalidStatus) as refused:
+                async with reading(at.base):
+                    pass
+            assert refused.value.response.status_code == 429
+        while at.app.face.sessions_of:
+            await asyncio.sleep(0.01)
+        async with reading(at.base):
+            pass
+
+
+async def test_frames_past_a_clients_share_wait_and_are_done(tmp_path: Path) -> None:
+    settings = RelaySettings(frames_per_client=240, proofs_per_client=240)
+    box = Box()
+    async with served(memory_relay(tmp_path, settings), settings) as at, reading(at.base) as reader:
+        await reader.make(box)
+        for is_proof in (False, True):
+            for count in range(241):
+                if count == 239:  # one is left of a minute's worth, or none; more come with time
+                    began = time.monotonic()
+                if is_proof:
+                    assert await reader.prove(box) == OK
+                else:
+                    assert await reader.ask(UNSUBSCRIBE, box.address) == OK
+            assert time.monotonic() - began >= 0.2
+
+
+@pytest.mark.parametrize("head", [b"\x89", b"\x8a"], ids=["pings", "pongs"])
+async def test_who_sends_control_frames_without_end_is_cut_off(
+    tmp_path: Path, head: bytes
+) -> None:
+    """And costs no memory: nothing of a pong waits for somebody who does not read."""
+    async with served(memory_relay(tmp_path)) as at:
+        for count, is_cut in ((CONTROLS - 8, False), (2 * CONTROLS, True)):
+            async with reading(at.base, ping_interval=None) as reader:
+                transport = reader.socket.transport
+                transport.write((head + b"\xfd" + bytes(4) + bytes(125)) * count)
+                await asyncio.sleep(0.1)
+                if is_cut:
+                    await asyncio.wait_for(reader.socket.wait_closed(), 5)
+                    assert reader.socket.close_code == 1006
+                else:
+                    assert await reader.prove(Box()) == OK
+
+
+async def test_what_is_fetched_for_a_reader_counts_before_it_is_written(tmp_path: Path) -> None:
+    box = Box()
+    held: list[int] = []
+    async with served(memory_relay(tmp_path)) as at, reading(at.base) as reader:
+        await reader.make(box)
+        await at.post("/v1/put", box.put(bytes(40_000), bytes(50_000)))
+        (session,) = at.app.face.sessions
+        send = session._send_message
+
+        async def sees(message: Any) -> None:
+            held.append(at.app.face.undrained)
+            await send(message)
+
+        session._send_message = sees
+        await reader.subscribe(box)
+        held.clear()
+        await reader.grant()
+        await reader.until(2)
+        assert held[:1] == [90_000]
+        await reader.quiet()
+        assert at.app.face.undrained == 0
 
 
 async def test_no_mailbox_waits_for_another_that_is_full(tmp_path: Path) -> None:

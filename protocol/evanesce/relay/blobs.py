@@ -10,6 +10,7 @@ from .clock import RelayClock
 from .keys import RelayKeys
 from .logs import Log, New
 from .names import ID_BYTES, Names, id_name
+from .reading import Gate
 from .rows import RelayStore
 from .schedule import Schedule
 from .sealing import Entry, Kind
@@ -31,10 +32,11 @@ class Blobs:
         clock: RelayClock,
         names: Names,
         retention_hours: int,
+        gate: Gate | None = None,
     ) -> None:
         self._clock, self._retention = clock, retention_hours
         within = Schedule.of_retention(retention_hours)
-        self._log = Log(store, keys, clock, names.blob, within)
+        self._log = Log(store, keys, clock, names.blob, within, keep_empty=False, gate=gate)
 
     async def put(self, token_hash: bytes, content: bytes, refuse: Reason | None) -> None:
         """Keep a blob from now on as long as an envelope, under the token that came first.

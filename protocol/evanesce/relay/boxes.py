@@ -20,6 +20,7 @@ from .items import Cursor, Given, Posted, Recalled, Waiting
 from .keys import RelayKeys
 from .logs import Found, Log, New
 from .names import ID_BYTES, Names, id_name
+from .reading import Gate
 from .rows import RelayStore, StoreFailure
 from .schedule import Schedule
 from .sealing import Entry, Kind
@@ -28,7 +29,8 @@ from .views import Spot, View
 __all__ = ["MAX_KNOWN", "MAX_NOTED", "Boxes"]
 
 # Ids that are known of one mailbox: what has been in it within the retention, however quickly it
-# was acked. Past it, the mailbox is full.
+# was acked. Past it, the mailbox is full. A busy room of a thousand has tens of thousands; to read
+# so many anew costs half a second, in parts between which others have their turn.
 MAX_KNOWN: Final = 65_536
 MAX_NOTED: Final = 2_000  # ids of one mailbox that were recalled before they came
 _NOTICE_STEP: Final = 24 * 30  # hours: what expires together is of a month
@@ -48,13 +50,13 @@ class Boxes:
         clock: RelayClock,
         names: Names,
         retention_hours: int,
+        gate: Gate | None = None,
     ) -> None:
         self._store, self._clock, self._retention = store, clock, retention_hours
         within = Schedule.of_retention(retention_hours)
-        self._envelopes = Log(store, keys, clock, names.box, within)
-        self._notices = Log(
-            store, keys, clock, names.notices, Schedule(_NOTICE_STEP, _NOTICE_SPAN), lazy=True
-        )
+        self._envelopes = Log(store, keys, clock, names.box, within, gate=gate)
+        self._notices = Log(store, keys, clock, names.notices,
+                            Schedule(_NOTICE_STEP, _NOTICE_SPAN), lazy=True, gate=gate)  # fmt: skip
         self.damaged = 0  # rows that could not be given
 
     @contextlib.asynccontextmanager
@@ -105,28 +107,50 @@ class Boxes:
                 await self._envelopes.read(view, spots[at : at + _AT_ONCE], {})
         return bool(due)
 
-    async def recall(self, views: dict[bytes, View], items: Sequence[Recalled]) -> None:
-        """Erase envelopes in mailboxes that are held; of those that never came, note the ids."""
+    async def recall(
+        self, views: dict[bytes, View], items: Sequence[Recalled], refuse: Reason | None = None
+    ) -> None:
+        """Erase envelopes in mailboxes that are held; of those that never came, note the ids.
+
+        Of each item something is added and something erased, whatever has been there: how long it
+        takes does not tell whether its receiver has taken the envelope. Only where much is known
+        already nothing is added that is not needed, so that recalls make no mailbox full. With
+        `refuse`, nothing is added at all.
+        """
         hour = self._clock.hour() + self._retention
-        known, news = [], []
+        names, news, noted = [], [], []
+        room = {address: MAX_NOTED - view.noted for address, view in views.items()}
         for item in items:
             view = views[item.address]
             name = id_name(view.key, item.id)
-            if view.knows(name):
-                known.append((view, name))
+            names.append((view, name))
+            room[item.address] -= 0 if view.knows(name) else 1
+            if view.knows(name) or room[item.address] < 0:
+                # A remainder of no id: of the same cost, and it says nothing.
+                if view.known + len(items) >= MAX_KNOWN // 2:
+                    continue
+                decoy = secrets.token_bytes(ID_BYTES)
+                news.append(New(item.address, hour, decoy, Entry(Kind.GONE, decoy, b"")))
             else:
-                news.append(New(item.address, hour, name, Entry(Kind.NOTED, name, b"")))
-        await self._envelopes.erase_ids(known)
+                new = New(item.address, hour, name, Entry(Kind.NOTED, name, b""))
+                news.append(new)
+                noted.append(new)
 
         def limit(view: View, more: int) -> Reason | None:
-            within = view.noted + more < MAX_NOTED and view.known + more < MAX_KNOWN
-            return None if within else Reason.MAILBOX_FULL
+            return refuse if view.known + more < MAX_KNOWN else Reason.MAILBOX_FULL
 
         await self._envelopes.add(views, news, limit)
-        # One of them may have come just now, by another relay.
-        await self._envelopes.erase_ids((views[new.owner], new.name) for new in news)
-        noted = [(views[new.owner], new.spot, new.name) for new in news if new.added]
-        await self._envelopes.erase(noted, kind=Kind.NOTED)  # as blank as any other
+        # What lives, and what may have come just now, by another relay; and what was added, so that
+        # it is as blank as any other.
+        gone = [(view, spot, name) for view, name in dict.fromkeys(names)
+                for spot in view.spots(name)]  # fmt: skip
+        gone += [(views[new.owner], new.spot, new.name) for new in news
+                 if new.added and new.entry.kind is Kind.GONE]  # fmt: skip
+        await self._envelopes.erase(
+            gone, noted=[(views[new.owner], new.spot, new.name) for new in noted if new.added]
+        )
+        if any(new.outcome is Reason.RELAY_BUSY for new in noted):
+            raise StoreFailure("it cannot be told whether all ids were noted")
 
     async def fetch(
         self, wanted: Sequence[tuple[bytes, Cursor]], envelopes: int, octets: int, each: int
@@ -192,12 +216,12 @@ class Boxes:
         view = self._envelopes.known(address)
         names = [] if view is None else [id_name(view.key, item) for item in ids]
         if view is None or not all(map(view.knows, names)):
-            view, _ = await self._envelopes.look(address)
+            view, _ = await self._envelopes.look(address, keep=False)
             names = [id_name(view.key, item) for item in ids]
         await self._envelopes.erase_ids((view, name) for name in names)
         rest = [item for item, name in zip(ids, names, strict=True) if not view.knows(name)]
         if rest:
-            view, _ = await self._notices.look(address)
+            view, _ = await self._notices.look(address, keep=False)
             await self._notices.erase_ids((view, id_name(view.key, item)) for item in rest)
 
     async def clear(self, address: bytes, views: dict[bytes, View]) -> None:
@@ -205,6 +229,11 @@ class Boxes:
         await _erase_all(self._envelopes, views[address])
         async with self._notices.hold([address]) as notices:
             await _erase_all(self._notices, notices[address])
+
+    def drop(self, address: bytes) -> None:
+        """Remember nothing of a mailbox."""
+        self._envelopes.drop(address)
+        self._notices.drop(address)
 
     async def leave_notice(self, address: bytes, statement: bytes) -> Reason | None:
         """Leave a notice; None if it is there."""

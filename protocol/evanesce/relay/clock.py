@@ -48,6 +48,7 @@ class RelayClock:
         destroyed then would be needed again. `accept` starts all the same.
         """
         self._wall, self._since = wall, elapsed
+        self.accepted = accept  # the operator says that it is right
         self._base = wall() - elapsed()  # the time is this and what has passed
         self._looked = elapsed()
         self._ignored = 0.0  # how far the time of day has jumped away, not followed
@@ -89,6 +90,7 @@ class ManualRelayClock(RelayClock):
 
     def __init__(self, now: int) -> None:
         self._time = now
+        self.accepted = True
 
     def now(self) -> int:
         """What was set."""

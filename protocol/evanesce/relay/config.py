@@ -8,6 +8,7 @@ key that is not known and a value that may not be chosen are errors that name wh
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ class RelayConfig:
     data: Path | None = _key(None, "folder of the rows; may be backed up and replicated")
     keys: Path | None = _key(
         None,
-        "folder of the keys: on another disk than the data, or in memory (tmpfs), where no backup "
+        "folder of the keys: on another disk than the data, where no backup "
         "and no snapshot of the data reaches; what is lost with it can never be read again",
     )
     ledger: Path | None = _key(None, "folder of the ledger of disclosures; to be backed up")
@@ -122,12 +123,17 @@ _SETTINGS_SAID: Final = {
     "sessions": "WebSockets at a time",
     "session_mailboxes": "mailboxes read over one WebSocket",
     "puts_per_client": "envelopes put a minute, from one network address",
+    "put_bytes_per_client": "bytes of bodies taken a minute, from one network address",
     "mailboxes_per_client": "mailboxes made a minute, from one network address",
     "claims_per_identity": "key packages of one identity handed out a minute",
     "claims_per_client": "key packages claimed a minute, from one network address",
     "publishes_per_client": "publishes a minute, from one network address",
     "blobs_per_client": "blobs put, fetched or deleted a minute, from one network address",
     "sessions_per_client": "WebSockets begun a minute, from one network address",
+    "open_sessions_per_client": "WebSockets at a time, from one network address",
+    "connections_per_client": "connections at a time, from one network address but a proxy's",
+    "proofs_per_client": "proofs looked at a minute, from one network address; more wait",
+    "frames_per_client": "other frames read a minute, from one network address; more wait",
 }
 
 
@@ -235,7 +241,18 @@ def _checked(key: Key, value: Any, origin: str) -> Any:
         raise _bad(f"{origin}: one of {', '.join(_CHOICES[key.name])}")
     if key.name == "store" and value != "sqlite" and not _is_nats(str(value)):
         raise _bad(f"{origin}: sqlite, or nats://HOST,HOST,HOST")
+    if key.name == "trusted_proxies":
+        _check_networks(str(value), origin)
     return value
+
+
+def _check_networks(value: str, origin: str) -> None:
+    """No `*`: whoever is believed can take any address that it likes."""
+    for part in filter(None, (each.strip() for each in value.split(","))):
+        try:
+            ipaddress.ip_network(part, strict=False)
+        except ValueError:
+            raise _bad(f"{origin}: {part!r} is neither an address nor a network") from None
 
 
 def _check_number(key: Key, value: int, origin: str) -> None:

@@ -19,7 +19,8 @@ from ..limits import HOUR
 from .clock import RelayClock
 from .keys import KeyGone, RelayKeys
 from .names import place, row_key
-from .rows import RelayStore, Row, StoreFailure
+from .reading import Gate, Room
+from .rows import Place, RelayStore, Row, StoreFailure, StoreFull
 from .schedule import Schedule
 from .sealing import Entry, Kind, open_entry, remainder, seal_entry
 from .views import Spot, View, Views
@@ -31,8 +32,10 @@ Found = dict[tuple[bytes, Spot], Entry]
 
 _WIDTH: Final = 64  # places of one hour that are read at once
 _NEWS: Final = 4  # at first, where others may have added some
-_READ: Final = 128  # places that are read at once
-_READ_BYTES: Final = 4 << 20  # about what they may hold
+_READ: Final = 128  # places that are read at once, where little is new
+_READ_COLD: Final = 32  # where nothing is known: each may hold an envelope of 2 MiB
+_READ_FIRST: Final = 16  # of them at first
+_READ_BYTES: Final = 4 << 20  # about what is read at once, and remembered of what was
 _ATTEMPTS: Final = 64
 _LOOK_AGAIN: Final = 60  # seconds until it is looked whether they differ by more
 
@@ -70,15 +73,19 @@ class Log:
         schedule: Schedule,
         *,
         lazy: bool = False,
+        keep_empty: bool = True,
+        gate: Gate | None = None,
     ) -> None:
         """`derive` gives the box key of an owner: an address or a fingerprint.
 
-        In a `lazy` log it is enough to see within a minute what other relays have added.
+        In a `lazy` log it is enough to see within a minute what other relays have added. Unless
+        `keep_empty`, nothing is remembered of owners that have no rows: anybody can ask for such.
+        `gate` bounds what all logs of a relay read together of boxes of which nothing is known.
         """
-        self._lazy = lazy
+        self._lazy, self._keep_empty, self._gate = lazy, keep_empty, gate or Gate()
         self._store, self._keys, self._clock = store, keys, clock
         self._derive, self.schedule = derive, schedule
-        self._views = Views()
+        self._views = Views(now=clock.now)
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
@@ -92,6 +99,9 @@ class Log:
         Whatever fails inside, they are dropped: what was done then is not known.
         """
         ordered = sorted(set(owners))
+        if len(ordered) > 1:  # nobody waits for all of them while one of them is read as a whole
+            missing = [owner for owner in ordered if self._views.get(owner) is None]
+            await asyncio.gather(*(self.look(owner, keep=False) for owner in missing))
         locks = [self._lock(owner) for owner in ordered]
         held = 0
         try:
@@ -100,11 +110,11 @@ class Log:
                 held += 1
             views = {owner: self._views.get(owner) or View(owner, self._derive(owner))
                      for owner in ordered}  # fmt: skip
-            await self._refresh(views.values(), only_add=only_add)
+            await self._refresh(views.values(), only_add=only_add, room=Room(0))
             yield views
             for view in views.values():
                 if not view.unsure:
-                    self._views.keep(view)
+                    self._keep(view)
         except BaseException:
             for owner in ordered[:held]:
                 self._views.drop(owner)
@@ -113,23 +123,34 @@ class Log:
             for lock in locks[:held]:
                 lock.release()
 
-    async def look(self, owner: bytes, *, refresh: bool = False) -> tuple[View, Found]:
-        """The view of a box, up to date if others may add, and what was read on the way."""
+    async def look(
+        self, owner: bytes, *, refresh: bool = False, keep: bool = True, room: Room | None = None
+    ) -> tuple[View, Found]:
+        """The view of a box, up to date if others may add, and what was read on the way.
+
+        Of that, if it is to `keep`, as much as there is `room` for.
+        """
+        room = room or Room(_READ_BYTES if keep else 0)
         view = self._views.get(owner)
         if view is not None:
             if refresh:
                 view.looked = None
-            found = await self._refresh([view])
-            if found and not view.unsure and self._views.get(owner) is view:
+            before = view.known
+            found = await self._refresh([view], room=room)
+            if view.known != before and not view.unsure and self._views.get(owner) is view:
                 self._views.keep(view)
             return view, found
         async with self._lock(owner):  # one reads it for all who wait
             view, found = self._views.get(owner), {}
             if view is None:
                 view = View(owner, self._derive(owner))
-                found = await self._refresh([view])
-                self._views.keep(view)
+                found = await self._refresh([view], room=room)
+                self._keep(view)
         return view, found
+
+    def _keep(self, view: View) -> None:
+        if self._keep_empty or view.known or view.damaged:
+            self._views.keep(view)
 
     def known(self, owner: bytes) -> View | None:
         """The view of a box as it is remembered, if it is: others may have added to it since."""
@@ -155,9 +176,10 @@ class Log:
                 view.looked = None
         also = ([(view, spot) for view in views.values() for spot in known(view)]
                 if self._store.shared else [])  # fmt: skip
+        room = Room(_READ_BYTES)
         found, looked = await asyncio.gather(
-            self._refresh(list(views.values()), also=also),
-            asyncio.gather(*(self.look(owner) for owner in missing)),
+            self._refresh(list(views.values()), also=also, room=room),
+            asyncio.gather(*(self.look(owner, room=room) for owner in missing)),
         )
         for view in views.values():
             if not view.unsure and self._views.get(view.owner) is view:
@@ -186,10 +208,11 @@ class Log:
             try:
                 added = await self._store.add(rows)
                 left = await self._settle(views, tried, added) + twice
-            except StoreFailure:
+            except StoreFailure as error:
+                full = isinstance(error, StoreFull)
                 for item in (*tried, *twice):
                     if not item.added:
-                        item.outcome = Reason.RELAY_BUSY
+                        item.outcome = Reason.RELAY_FULL if full else Reason.RELAY_BUSY
                     self._doubt(views[item.owner])
                 return
         for item in left:
@@ -246,7 +269,8 @@ class Log:
             elif item.owner not in contested:
                 views[item.owner].take(item.spot, item.entry, item.name)
         if contested:
-            await self._read([(views[owner], hour, 1) for owner, hour in sorted(hours)])
+            news = [(views[owner], hour, 1) for owner, hour in sorted(hours)]
+            await self._read(news, (), Room(0), cold=False)
         return left
 
     async def erase_ids(self, ids: Iterable[tuple[View, bytes]]) -> None:
@@ -262,16 +286,21 @@ class Log:
         self,
         spots: Iterable[tuple[View, Spot, bytes]],
         also: Iterable[View] = (),
-        kind: Kind = Kind.GONE,
+        noted: Iterable[tuple[View, Spot, bytes]] = (),
     ) -> list[bool]:
         """Erase rows, each with what is noted of its id, and what is doomed in their views.
 
+        `noted` are remainders already, of ids that were recalled before they came: they are only
+        made as blank as all others.
+
         True for those that this call has erased. When it returns, all are gone.
         """
-        wanted = list(spots)
-        views = {id(view): view for view in (*also, *(view for view, _, _ in wanted))}.values()
+        wanted, noted = list(spots), list(noted)
+        touched = (*also, *(view for view, _, _ in (*wanted, *noted)))
+        views = {id(view): view for view in touched}.values()
         doomed = [(view, *item) for view in views for item in view.doomed]
-        rows = [self._remainder(view, spot, name, kind) for view, spot, name in wanted]
+        rows = [self._remainder(view, spot, name, Kind.GONE) for view, spot, name in wanted]
+        rows += [self._remainder(view, spot, name, Kind.NOTED) for view, spot, name in noted]
         rows += [self._remainder(view, spot, name, Kind.GONE) for view, spot, name in doomed]
         asked = [row for row in rows if row is not None]
         try:
@@ -321,6 +350,10 @@ class Log:
             return entry
         return None
 
+    def drop(self, owner: bytes) -> None:
+        """Forget the view of a box."""
+        self._views.drop(owner)
+
     def clear(self) -> None:
         """Forget all views."""
         self._views.clear()
@@ -331,7 +364,7 @@ class Log:
 
     async def _refresh(
         self, views: Iterable[View], *, only_add: bool = False,
-        also: Sequence[tuple[View, Spot]] = (),
+        also: Sequence[tuple[View, Spot]] = (), room: Room | None = None,
     ) -> Found:  # fmt: skip
         """Read what was added since the last time, in all hours in which that may be.
 
@@ -351,58 +384,67 @@ class Log:
                 whole.append(view)
             elif self._store.shared and not self._lazy:
                 todo += [(view, hour, _NEWS) for hour in near]
-        found = await self._read(todo, also)
+        cold = any(view.looked is None for view in whole)
+        found = await self._read(todo, also, room or Room(0), cold=cold)
         for view in whole:
             view.looked = seconds
             view.open_from = self.schedule.open_from(now)
         return found
 
-    async def _read(self, todo: _Todo, also: Sequence[tuple[View, Spot]] = ()) -> Found:
+    async def _read(
+        self, todo: _Todo, also: Sequence[tuple[View, Spot]], room: Room, *, cold: bool
+    ) -> Found:
         """Read the places of these hours, from the first that is not known, until one is free.
 
-        And, with the first of them, those that are known already and may have been erased.
+        And, with the first of them, those that are known already and may have been erased. Of a box
+        of which nothing is known (`cold`) anything may be there: few places are read at once, and
+        still fewer where rows are large.
         """
         found: Found = {}
-        room = _READ_BYTES
+        keys: dict[tuple[bytes, int], bytes | None] = {}
+        most = _READ_FIRST if cold else _READ
         while todo or also:
-            batch, todo = _cut(todo)
-            starts = [(view, hour, view.next(hour)) for view, hour, _ in batch]
+            batch, todo = _cut(todo, most)
+            starts = [(view, hour, view.next(hour), min(width, most))
+                      for view, hour, width in batch]  # fmt: skip
             places = [place(view.key, *spot) for view, spot in also]
             places += [place(view.key, hour, start + n)
-                       for (view, hour, start), (_, _, width) in zip(starts, batch, strict=True)
-                       for n in range(width)]  # fmt: skip
-            data = await self._store.read(places)
-            for (view, spot), raw in zip(also, data, strict=False):
-                entry = self._still(view, spot, raw)
-                if entry is not None:
-                    room -= len(entry.data)
-                    found[view.key, spot] = entry
-            data, also = data[len(also) :], ()
-            at = 0
-            for (view, hour, start), (_, _, width) in zip(starts, batch, strict=True):
-                rows, at = data[at : at + width], at + width
-                taken = sum(len(row) for row in rows if row is not None)
-                for number, row in enumerate(rows, start):
-                    if row is None:
-                        break
-                    entry = self._open(view, (hour, number), row)
-                    view.take((hour, number), entry)
-                    if entry is not None and not entry.kind.blank and len(row) <= room:
-                        room -= len(row)
-                        found[view.key, (hour, number)] = entry
-                else:
-                    fitting = _READ_BYTES * width // max(taken, 1)
-                    todo.append((view, hour, max(1, min(2 * width, _WIDTH, fitting))))
+                       for view, hour, start, width in starts for n in range(width)]  # fmt: skip
+            async with self._gate.of(len(places) if cold else 0):
+                data = await self._store.read(places)
+                for (view, spot), raw in zip(also, data, strict=False):
+                    entry = self._still(view, spot, raw)
+                    if entry is not None and room.take(len(entry.data)):
+                        found[view.key, spot] = entry
+                at, also = len(also), ()
+                largest = max((len(row) for row in data if row is not None), default=0)
+                for view, hour, start, width in starts:
+                    end = at + width
+                    rows = zip(range(start, start + width), places[at:end], data[at:end],
+                               strict=True)  # fmt: skip
+                    at = end
+                    key = view.key, hour
+                    if key not in keys:
+                        keys[key] = self._row_key(view, hour)
+                    for number, where, row in rows:
+                        if row is None:
+                            break
+                        entry = _opened(keys[key], where, row)
+                        view.take((hour, number), entry)
+                        if entry is not None and not entry.kind.blank and room.take(len(row)):
+                            found[view.key, (hour, number)] = entry
+                    else:
+                        todo.append((view, hour, min(2 * width, _WIDTH)))
+            fitting = max(1, _READ_BYTES // max(largest, 1))
+            most = min(2 * most, _READ_COLD if cold else _READ, fitting)
         return found
 
     def _open(self, view: View, spot: Spot, data: bytes) -> Entry | None:
-        hour_key = self._hour_key(spot[0])
-        if hour_key is None:
-            return None
-        try:
-            return open_entry(row_key(hour_key, view.key), place(view.key, *spot), data)
-        except RemoteError:
-            return None
+        return _opened(self._row_key(view, spot[0]), place(view.key, *spot), data)
+
+    def _row_key(self, view: View, hour: int) -> bytes | None:
+        hour_key = self._hour_key(hour)
+        return None if hour_key is None else row_key(hour_key, view.key)
 
     def _hour_key(self, hour: int) -> bytes | None:
         try:
@@ -423,11 +465,20 @@ class Log:
         return lock
 
 
-def _cut(todo: _Todo) -> tuple[_Todo, _Todo]:
+def _opened(key: bytes | None, where: Place, data: bytes) -> Entry | None:
+    if key is None:
+        return None
+    try:
+        return open_entry(key, where, data)
+    except RemoteError:
+        return None
+
+
+def _cut(todo: _Todo, most: int) -> tuple[_Todo, _Todo]:
     """As much as is read at once, and the rest."""
     places = 0
     for count, (_, _, width) in enumerate(todo):
         places += width
-        if places > _READ and count:
+        if places > most and count:
             return todo[:count], todo[count:]
     return todo, []

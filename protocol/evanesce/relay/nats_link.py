@@ -317,6 +317,11 @@ class NatsLink:
         except Exception as error:
             with contextlib.suppress(Exception):
                 await client.close()
+            if "authorization" in str(error).lower():
+                raise LocalError(
+                    Reason.BAD_STORE, "a NATS server refuses the user or password: "
+                    "--nats-creds FILE, or nats://USER:PASSWORD@HOST"
+                ) from None  # fmt: skip
             raise StoreFailure(f"cannot connect: {type(error).__name__}") from error
         self._client = client
         self.connects += 1

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from .nats_link import Answer, Lost, NatsLink, Refused
 from .nats_reads import NatsReads
-from .rows import StoreFailure
+from .rows import StoreFailure, StoreFull
 
 __all__ = ["NatsWrites", "StoreFull", "Write"]
 
@@ -31,10 +31,6 @@ WRONG_LAST: Final = 10071
 MEANWHILE: Final = {10158, 10164}  # the same, or another write to it, is under way
 # The server's limits are checked before it writes, so these say that nothing was written.
 FULL: Final = {10023, 10047, 10077}
-
-
-class StoreFull(StoreFailure):
-    """A bound of the store is reached: nothing was discarded to make room."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from .clock import RelayClock
 from .keys import RelayKeys
 from .logs import Log, New
 from .names import ID_BYTES, Names, id_name
+from .reading import Gate
 from .rows import RelayStore
 from .schedule import Schedule
 from .sealing import Entry, Kind
@@ -35,11 +36,16 @@ class Packages:
         clock: RelayClock,
         names: Names,
         claims_a_minute: int,
+        gate: Gate | None = None,
     ) -> None:
-        """An identity's packages are claimed so often, and as often at once after a pause."""
+        """An identity's packages are claimed so often, and as often at once after a pause.
+
+        After that its last-resort package is given to all.
+        """
         self._clock, self._names = clock, names
         self._rate = _Rate(clock, claims_a_minute)
-        self._log = Log(store, keys, clock, names.packages, Schedule(_STEP, _SPAN))
+        self._log = Log(store, keys, clock, names.packages, Schedule(_STEP, _SPAN),
+                        keep_empty=False, gate=gate)  # fmt: skip
 
     async def publish(
         self,
@@ -129,12 +135,14 @@ class Packages:
     async def claim(self, fingerprint: bytes) -> bytes | None:
         """A one-time package, that nobody else gets; else the last-resort one; else None.
 
-        Raise `RemoteError` (too-many-requests).
+        Past the rate it is the last-resort one at once: so nobody can use up the others quickly,
+        nor keep an identity from being invited. Raise `RemoteError` (too-many-requests) when there
+        is none of it.
         """
-        self._rate.count(self._names.rate(fingerprint))
+        within = self._rate.count(self._names.rate(fingerprint))
         view, found = await self._log.look(fingerprint)
         now = self._clock.hour()
-        while one := _pick(view, now):
+        while within and (one := _pick(view, now)):
             spot, name = one
             entry = (await self._log.read(view, [spot], found))[0]
             if entry is None:
@@ -145,7 +153,11 @@ class Packages:
                 return package.signed
         lasting = [package for _, package in await self._last_resorts(view)
                    if self._usable(package)]  # fmt: skip
-        return max(lasting, key=lambda package: package.expiry).signed if lasting else None
+        if lasting:
+            return max(lasting, key=lambda package: package.expiry).signed
+        if within:
+            return None
+        raise RemoteError(Reason.TOO_MANY_REQUESTS, "too many claims of one identity")
 
     def expire(self, hour: int) -> None:
         """Forget the hours up to this one."""
@@ -164,12 +176,12 @@ class _Rate:
         self._clock, self._most = clock, a_minute
         self._left: dict[bytes, tuple[float, int]] = {}  # how many are left, and when that was
 
-    def count(self, who: bytes) -> None:
-        """Count one. Raise `RemoteError` (too-many-requests) when none is left."""
+    def count(self, who: bytes) -> bool:
+        """Count one; False when none is left."""
         left = self._now_left(who)
-        if left < 1:
-            raise RemoteError(Reason.TOO_MANY_REQUESTS, "too many claims of one identity")
-        self._left[who] = left - 1, self._clock.now()
+        if left >= 1:
+            self._left[who] = left - 1, self._clock.now()
+        return left >= 1
 
     def forget(self) -> None:
         """Forget those who have all left."""

@@ -23,7 +23,8 @@ from .keys import RelayKeys
 from .mailboxes import Mailboxes, Record
 from .names import Names
 from .packages import Packages
-from .rows import RelayStore, StoreFailure
+from .reading import Gate
+from .rows import REMAINDER_BYTES, RelayStore, StoreFailure
 from .settings import RelaySettings
 
 __all__ = ["Cursor", "Given", "Posted", "Recalled", "Relay", "Waiting"]
@@ -41,9 +42,10 @@ class Relay:
         self._names = names = Names(keys.index)
         hours = settings.retention_hours
         self._mailboxes = Mailboxes(store, names, keys.table, clock, settings.mailboxes)
-        self._boxes = Boxes(store, keys, clock, names, hours)
-        self._packages = Packages(store, keys, clock, names, settings.claims_per_identity)
-        self._blobs = Blobs(store, keys, clock, names, hours)
+        gate = Gate()
+        self._boxes = Boxes(store, keys, clock, names, hours, gate)
+        self._packages = Packages(store, keys, clock, names, settings.claims_per_identity, gate)
+        self._blobs = Blobs(store, keys, clock, names, hours, gate)
         self._watchers: dict[bytes, set[_Watcher]] = {}
         self._forgotten = -1  # the hour whose rows were erased last
         self._used, self._used_at = 0, float("-inf")
@@ -53,21 +55,30 @@ class Relay:
         """Open the store, and forget what had to be forgotten meanwhile.
 
         Raise `LocalError` (bad-store): it would break a promise, or was made with other keys or
-        for another number of mailboxes.
+        for another number of mailboxes; (bad-input): the clock is ahead of that of a relay that
+        uses the same keys now, and nobody has accepted it.
         """
-        if self._clock.hour() < self._keys.last_hour - 1:  # and the operator says that it is right
-            self._keys.set_back(self._clock.hour())
         self._store.listen(self._heard)
         await self._store.start()
+        hour = self._clock.hour()
         try:
+            self._keys.join(hour, accept=self._clock.accepted)
+            if hour < self._keys.last_hour - 1:  # and the operator says that it is right
+                self._keys.set_back(hour)
             await self._mailboxes.start()
-        except StoreFailure as error:
-            raise RemoteError(Reason.RELAY_BUSY, "the store failed") from error
-        await self.tick()
+            await self.tick()
+        except BaseException as error:
+            self._keys.leave()
+            if isinstance(error, StoreFailure):
+                raise RemoteError(Reason.RELAY_BUSY, "the store failed") from error
+            raise
 
     async def stop(self) -> None:
         """Close the store."""
-        await self._store.stop()
+        try:
+            await self._store.stop()
+        finally:
+            self._keys.leave()
         self._boxes.forget()
         self._packages.forget()
         self._blobs.forget()
@@ -123,8 +134,9 @@ class Relay:
             outcomes = await self._permitted(items)
             good = [item for item, reason in zip(items, outcomes, strict=True) if reason is None]
             if good:
+                refuse = await self._full(REMAINDER_BYTES * len(good))
                 async with self._boxes.hold(item.address for item in good) as views:
-                    await self._boxes.recall(views, good)
+                    await self._boxes.recall(views, good, refuse)
         return outcomes
 
     async def make_mailbox(self, address: bytes, capability_hash: bytes) -> None:
@@ -138,6 +150,7 @@ class Relay:
             async with self._boxes.hold([address]) as views:
                 await self._mailboxes.remove(address)
                 await self._boxes.clear(address, views)
+            self._boxes.drop(address)
 
     async def has_mailbox(self, address: bytes) -> bool:
         """Whether there is such a mailbox."""
@@ -193,6 +206,9 @@ class Relay:
     async def ack(self, address: bytes, ids: Sequence[bytes]) -> None:
         """Erase what its receiver has stored (REQ-ENV-21), envelopes and notices."""
         with faults():
+            record = (await self._mailboxes.find([address]))[0]
+            if record is Reason.UNKNOWN_MAILBOX:  # there is nothing, and nothing to be remembered
+                return
             await self._boxes.ack(address, ids)
 
     async def publish(

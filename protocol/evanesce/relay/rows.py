@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["PLACE_BYTES", "REMAINDER_BYTES", "Place", "RelayStore", "Row", "StoreFailure", "Usage"]
+__all__ = ["PLACE_BYTES", "REMAINDER_BYTES", "Place", "RelayStore", "Row", "StoreFailure",
+           "StoreFull", "Usage"]  # fmt: skip
 
 PLACE_BYTES = 16
 REMAINDER_BYTES = 62  # nonce 24, kind and id 22, tag 16
@@ -18,6 +19,10 @@ REMAINDER_BYTES = 62  # nonce 24, kind and id 22, tag 16
 
 class StoreFailure(Exception):  # noqa: N818
     """The store did not do it, or it cannot be told whether it did: `relay-busy`."""
+
+
+class StoreFull(StoreFailure):
+    """A bound of the store is reached: `relay-full`. Nothing was done."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

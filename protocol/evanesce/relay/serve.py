@@ -4,35 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import resource
 import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 import uvicorn
 
 from .. import __version__
-from ..errors import LocalError, Reason
+from ..errors import LocalError, Reason, RemoteError
 from ..limits import HOUR
 from .clock import RelayClock
 from .config import RelayConfig
 from .disclosure.notices import give_due
 from .keys import RelayKeys
 from .relay import Relay
+from .rows import StoreFailure
 from .stores import make_store
+from .web.about import signing
 from .web.app import RelayApplication, application
-from .web.connections import HttpConnection, WebSocketConnection
+from .web.connections import HttpConnection, WebSocketConnection, read_less
 from .web.face import Bounds
+from .web.listening import Doors, Listener, RelayLoop, listen
 from .web.logs import Level, Log, quiet_libraries
 from .web.metrics import Metrics
+from .web.proxies import BehindProxies, Proxies
+from .web.rates import Rates
 from .web.session import FRAME_BYTES
 
 __all__ = ["RelayProcess", "WebServer", "listen", "serve", "web_server"]
 
 TICK_SECONDS: Final = 20
+GRACE_SECONDS: Final = 60  # of an hour, within which the keys of it are destroyed
+HANGING_SECONDS: Final = 600  # after which a round of forgetting does not end any more
+JUMP_SECONDS: Final = 2
+PR_SET_DUMPABLE: Final = 4  # of <sys/prctl.h>
 KEEP_ALIVE_SECONDS: Final = 30  # an idle connection is kept for the next request
 CLOSE_SECONDS: Final = 4  # for connections to be closed when all requests are done
 SPARE_CONNECTIONS: Final = 1_000  # beyond those of sessions
@@ -47,11 +58,25 @@ def serve(config: RelayConfig) -> int:
     log = Log(sys.stderr, Level[config.log_level.upper()])
     quiet_libraries(log)
     _allow_connections(config)
-    return asyncio.run(RelayProcess(config, log).run())
+    _keep_memory_private()
+    read_less()
+    with asyncio.Runner(loop_factory=RelayLoop) as runner:
+        return runner.run(RelayProcess(config, log).run())
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn, but the process keeps its own hand on the signals: the exit code is ours."""
+    """uvicorn, but who comes in is counted, and the process keeps its own hand on the signals."""
+
+    def __init__(self, config: uvicorn.Config, doors: Doors) -> None:
+        super().__init__(config)
+        self.doors = doors
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept."""
+        for each in sockets or ():
+            if isinstance(each, Listener):
+                each.doors = self.doors
+        await super().startup(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -68,30 +93,30 @@ class RelayProcess:
         self._metrics = Metrics()
         self.keys = RelayKeys.open(config.keys_folder)
         self._clock = RelayClock(self.keys.last_hour, accept=config.accept_clock)
-        if self._clock.hour() < self.keys.last_hour and config.accept_clock:
-            self.keys.set_back(self._clock.hour())
         self._store = make_store(config)
         self.relay = Relay(self._store, self.keys, self._clock, config.settings)
         self._tick_failed = False
+        self._ticked = time.monotonic()  # when the last round of forgetting ended, well or not
+        self._jumped = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
     async def run(self) -> int:
         """Start, serve, drain, stop."""
         config = self._config
-        listening = [listen(config.host, config.port)]
+        listening: list[socket.socket] = [listen(config.host, config.port)]
         try:
             if config.admin_port is not None:
                 listening.append(listen(config.admin_host, config.admin_port))
             app = application(
                 self.relay, config.settings, bounds=_bounds(config), metrics=self._metrics,
-                log=self._log, healthy=self.healthy,
+                log=self._log, healthy=self.healthy, said=signing(config.keys_folder),
             )  # fmt: skip
             servers = [web_server(app, config, tls=config.tls_cert is not None)]
             if len(listening) > 1:
                 servers.append(web_server(app.admin, config))
             self._take_signals()
-            await self.relay.start()
+            await self._start()
         except BaseException:
             for each in listening:
                 each.close()
@@ -102,6 +127,13 @@ class RelayProcess:
             await self.relay.stop()
         self._log.write(Level.INFO, "stopped")
         return 0
+
+    async def _start(self) -> None:
+        try:
+            await self.relay.start()
+        except (StoreFailure, RemoteError) as error:
+            said = error.detail if isinstance(error, RemoteError) else str(error)
+            raise LocalError(Reason.BAD_STORE, f"the store does not answer: {said}") from error
 
     async def _serve(
         self, app: RelayApplication, servers: list[WebServer], listening: list[socket.socket]
@@ -154,8 +186,20 @@ class RelayProcess:
     # Forgetting in time
 
     def healthy(self) -> bool:
-        """Whether all keys whose hour has begun are destroyed."""
-        return not self._tick_failed or self.keys.last_hour >= self._clock.hour()
+        """Whether all keys whose hour began a minute ago or earlier are destroyed.
+
+        That is looked at and not whether something failed: a round that hangs tells nothing.
+        """
+        in_time = self.keys.last_hour >= (self._clock.now() - GRACE_SECONDS) // HOUR
+        return in_time and time.monotonic() - self._ticked < HANGING_SECONDS
+
+    def _look_at_clock(self) -> None:
+        """Tell when the time of day has jumped: the relay did not follow (see `RelayClock`)."""
+        jumped = self._clock.jumped
+        self._metrics.set("evanesce_clock_jump_seconds", jumped)
+        if abs(jumped - self._jumped) >= JUMP_SECONDS:
+            self._log.write(Level.WARNING, "clock-jumped")
+            self._jumped = jumped
 
     async def _tick_on(self, app: RelayApplication) -> None:
         while not self._stop.is_set():
@@ -168,6 +212,7 @@ class RelayProcess:
 
     async def tick(self) -> None:
         """Forget what is due, give the notices that are. A failure is logged, and tried again."""
+        self._look_at_clock()
         try:
             await self.relay.tick()
             usage = await self._store.usage()
@@ -184,6 +229,7 @@ class RelayProcess:
             self._metrics.set("evanesce_store_bytes", usage.bytes)
             self._metrics.set("evanesce_store_limit_bytes",
                               usage.limit or self._config.settings.store_bytes)  # fmt: skip
+        self._ticked = time.monotonic()
         try:
             given = await give_due(self.relay, self._config.ledger_folder, self._clock.hour(),
                                    keys=self._config.keys_folder)  # fmt: skip
@@ -199,7 +245,13 @@ def web_server(app: Any, config: RelayConfig, *, tls: bool = False) -> WebServer
 
     Raise `LocalError` (bad-input) when the certificate or its key cannot be used.
     """
-    HttpConnection.most_connections = config.settings.sessions + SPARE_CONNECTIONS
+    HttpConnection.most_connections = most = config.settings.sessions + SPARE_CONNECTIONS
+    proxies = Proxies(config.trusted_proxies)
+    rates = app.face.rates if isinstance(app, RelayApplication) else Rates(config.settings)
+    doors = Doors(most, config.settings.connections_per_client, rates.client,
+                  passes=proxies.__contains__)  # fmt: skip
+    if config.trusted_proxies:
+        app = BehindProxies(app, proxies)
     made = uvicorn.Config(
         app,
         http=HttpConnection,
@@ -212,8 +264,7 @@ def web_server(app: Any, config: RelayConfig, *, tls: bool = False) -> WebServer
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(config.trusted_proxies),
-        forwarded_allow_ips=config.trusted_proxies,
+        proxy_headers=False,  # see `proxies`
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=CLOSE_SECONDS,
         ssl_certfile=config.tls_cert if tls else None,
@@ -224,7 +275,7 @@ def web_server(app: Any, config: RelayConfig, *, tls: bool = False) -> WebServer
     except (ssl.SSLError, OSError) as error:
         what = "the certificate or its key cannot be used"
         raise LocalError(Reason.BAD_INPUT, f"{what}: {error.strerror or error}") from None
-    return WebServer(made)
+    return WebServer(made, doors)
 
 
 def _bounds(config: RelayConfig) -> Bounds:
@@ -235,31 +286,6 @@ def _bounds(config: RelayConfig) -> Bounds:
         take_seconds=config.take_seconds,
         undrained_bytes=config.undrained_bytes,
     )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raise `OSError` with the address as its file name.
-
-    Its protocol is named: only then does asyncio switch Nagle's algorithm off for what it accepts,
-    which would hold back the second half of each answer for 40 ms.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            made.bind((host, port))
-            made.listen(2_048)
-        except BaseException:
-            made.close()
-            raise
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or "cannot be listened on",
-                      f"{host}:{port}") from None  # fmt: skip
-    made.setblocking(False)
-    return made
 
 
 def _shown(own: socket.socket) -> str:
@@ -275,3 +301,10 @@ def _allow_connections(config: RelayConfig) -> None:
     if soft != resource.RLIM_INFINITY and soft < most:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _keep_memory_private() -> None:
+    """No core file, and no other process of this user reads what is in memory: keys, addresses."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError, AttributeError):  # of Linux only
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -30,6 +30,7 @@ from .sqlite_writer import Writer
 __all__ = ["SqliteRows"]
 
 _PART_ROWS, _PART_BYTES = 256, 2 << 20  # of a call, that go into one transaction
+SPARE: Final = 1.25  # so much larger than its bound the file may be, for slots that are free
 _PATIENCE: Final = 5.0  # seconds for which a reader may hold up a forgetting
 _AGAIN: Final = 0.05
 _READ_ROWS: Final = 1_000  # that are read from one state of the files
@@ -38,14 +39,18 @@ _READ_ROWS: Final = 1_000  # that are read from one state of the files
 class SqliteRows:
     """A store in a folder, which is made if need be.
 
-    With `read_only` it may be open beside a running relay, and `add`, `blank`, `forget` and `swap`
-    fail. `start` raises `LocalError`: store-busy, bad-store.
+    `max_bytes`: what rows may take, in whole slots. `rows.db` grows to about `SPARE` times that,
+    for slots that are free; then adding fails with `StoreFull` (spec 22.6). With `read_only` it
+    may be open beside a running relay, and `add`, `blank`, `forget` and `swap` fail. `start`
+    raises `LocalError`: store-busy, bad-store.
     """
 
     shared = False
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path, *, read_only: bool = False, max_bytes: int | None = None
+    ) -> None:
+        self._folder, self._max_bytes = folder, max_bytes
         self._read_only = read_only
         self._lock: StoreLock | None = None
         self._writer: Writer | None = None
@@ -65,12 +70,13 @@ class SqliteRows:
     def _open(self) -> None:
         if self._reading is not None:
             raise LocalError(Reason.BAD_INPUT, "the store is open")
+        most = None if self._max_bytes is None else int(self._max_bytes * SPARE)
         try:
             if not self._read_only:
                 self._prepare()
                 with opening(self._folder / ROWS.name):
                     try:
-                        self._writer = Writer(self._folder)
+                        self._writer = Writer(self._folder, most)
                     except StoreFailure as error:
                         raise refuse(f"{ROWS.name} or {TABLE.name}: {error}") from error
             self._reader = _Reader(self._folder)
@@ -124,7 +130,10 @@ class SqliteRows:
         self._reader = self._writer = self._lock = None
 
     async def add(self, rows: Sequence[Row]) -> list[bool]:
-        """Add rows where their places are free. Raise `ValueError` for more than 2.2 MB in one."""
+        """Add rows where their places are free. Raise `StoreFull`, `StoreFailure`.
+
+        Raise `ValueError` for more than 2.2 MB in one.
+        """
         return await self._write("add", rows)
 
     async def blank(self, rows: Sequence[Row]) -> list[bool]:
@@ -206,12 +215,15 @@ class SqliteRows:
         self._heard.append(heard)
 
     async def usage(self) -> Usage:
-        """How full it is. It has no bound of its own but the disk."""
+        """How full it is: whole slots of rows, and their index. What is free can be given to any.
+
+        So free slots do not count: they are cut off when another size needs the room.
+        """
         reading = self._thread(self._reading)
         if self._writer is not None:
-            return Usage(*self._writer.counted, None)
+            return Usage(*self._writer.counted, self._max_bytes)
         rows, octets = await reading.ask("usage")
-        return Usage(rows, octets, None)
+        return Usage(rows, octets, self._max_bytes)
 
     def _thread(self, thread: GroupThread | None) -> GroupThread:
         if thread is not None:

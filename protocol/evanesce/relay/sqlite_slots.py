@@ -2,8 +2,9 @@
 
 Which slot a row has tells nothing of when it came: all ways in which the rows may lie in the slots
 are equally likely, always. When a table is full and grows, rows at random are moved to the new
-slots, as if these had been there from the beginning. Values are overwritten in their place, so no
-page of SQLite's ever moves or is used for another thing.
+slots, as if these had been there from the beginning. When slots are cut off, for the sake of
+another class, the rows in them are moved to random free ones, as if they had never been there.
+Values are overwritten in their place; a page is used for another thing only when it was zeroed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final
 from .sqlite_files import PAGE_BYTES
 from .sqlite_index import PREFIX_BYTES
 
-__all__ = ["CLASSES", "LARGEST", "Slots", "class_of", "table_of"]
+__all__ = ["CLASSES", "LARGEST", "Slots", "class_of", "cost_of", "slot_bytes", "table_of"]
 
 DICE: Final = SystemRandom()
 _RECORD: Final = 5  # bytes that SQLite puts before a value
@@ -52,6 +53,13 @@ def slot_bytes(size_class: int) -> int:
     return PREFIX_BYTES + CLASSES[size_class]
 
 
+def cost_of(size_class: int) -> int:
+    """Bytes of the file that each of its slots takes, about."""
+    if size_class < len(_EACH):
+        return -(-PAGE_BYTES // _EACH[size_class])
+    return PAGE_BYTES * _PAGES[size_class - len(_EACH)] + PAGE_BYTES // 8  # 8 beginnings in a page
+
+
 @dataclass(slots=True)
 class Slots:
     """The slots of one class: how many there are, and which are free."""
@@ -73,14 +81,21 @@ class Slots:
         self.free.pop()
         return slot
 
-    def grow(self) -> list[tuple[int, int]]:
-        """More slots, when none is free. Return which rows must move: from where, to where."""
+    @property
+    def step(self) -> int:
+        """By how many slots it grows."""
         per_page = _EACH[self.size_class] if self.size_class < len(_EACH) else 0
         if per_page:
-            step = min(max(self.count // 4, 2 * per_page), _STEP_SLOTS)
-        else:
-            pages = _PAGES[self.size_class - len(_EACH)]
-            step = max(1, min(self.count // 4, _STEP_PAGES // pages, _STEP_SLOTS))
+            return min(max(self.count // 4, 2 * per_page), _STEP_SLOTS)
+        pages = _PAGES[self.size_class - len(_EACH)]
+        return max(1, min(self.count // 4, _STEP_PAGES // pages, _STEP_SLOTS))
+
+    def grow(self, most: int | None = None) -> list[tuple[int, int]]:
+        """More slots, when none is free, at most so many (1 or more).
+
+        Return which rows must move: from where, to where.
+        """
+        step = self.step if most is None else min(self.step, most)
         total = self.count + step
         chosen = set(DICE.sample(range(total), step))  # these will be free
         leaving = [slot for slot in chosen if slot < self.count]
@@ -88,6 +103,24 @@ class Slots:
         DICE.shuffle(leaving)
         self.count, self.free = total, array("I", chosen)
         return list(zip(leaving, settled, strict=True))
+
+    def last_used(self, number: int) -> list[int]:
+        """Which of the last so many slots are not free."""
+        first = self.count - number
+        free = {slot for slot in self.free if slot >= first}
+        return [slot for slot in range(first, self.count) if slot not in free]
+
+    def cut(self, number: int) -> list[tuple[int, int]]:
+        """So many slots less, at the end; at least as many are free. Return which rows must move.
+
+        As likely as all other ways: those below stay, and these take free ones at random.
+        """
+        leaving = self.last_used(number)
+        self.count -= number
+        left = [slot for slot in self.free if slot < self.count]
+        DICE.shuffle(left)
+        self.free = array("I", left[len(leaving) :])
+        return list(zip(leaving, left, strict=False))
 
     def exchange(self, taken: int, free: int) -> None:
         """Of these two the other one is free."""

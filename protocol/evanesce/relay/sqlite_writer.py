@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from .rows import StoreFailure
+from .rows import StoreFailure, StoreFull
 from .sqlite_change import ROWS, Change, Rows
 from .sqlite_files import connect, empty_log, failures
 from .sqlite_table import TABLE, Table
@@ -31,14 +31,18 @@ _ALL_FAIL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CA
 class Writer:
     """Both files, opened for writing; all but `table.bucket` and the counts in one thread."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raise `LocalError`, `sqlite3.Error`, `StoreFailure` (damaged)."""
+    def __init__(self, folder: Path, most: int | None = None) -> None:
+        """`most`: bytes for slots and index (`Rows`).
+
+        Raise `LocalError`, `sqlite3.Error`, `StoreFailure` (damaged).
+        """
+        self._most = most
         self._log = folder / f"{ROWS.name}-wal"
         self._rows_file = connect(folder, ROWS)
         try:
             self._table_file = connect(folder, TABLE)
             try:
-                self.rows: Rows | None = Rows(self._rows_file)
+                self.rows: Rows | None = Rows(self._rows_file, most)
                 self._rows_file.execute(f"PRAGMA busy_timeout={_BUSY}")
                 self.table = Table(self._table_file)
                 empty_log(self._rows_file)
@@ -65,7 +69,7 @@ class Writer:
             for asked in calls:
                 failed = self._try([asked], run) if alone else error
                 if failed is not None:
-                    asked.failure = StoreFailure(*failed.args)
+                    asked.failure = type(failed)(*failed.args)
 
     def _try(
         self, calls: Sequence[Asked], run: Callable[[Sequence[Asked]], None]
@@ -93,13 +97,16 @@ class Writer:
 
     def _change(self, calls: Sequence[Asked]) -> None:
         if self.rows is None:
-            self.rows = Rows(self._rows_file)  # as the file has them
+            self.rows = Rows(self._rows_file, self._most)  # as the file has them
         rows, self.rows = self.rows, None
         answers: list[object] = []
         with _transaction(self._rows_file):
             change = Change(rows)
             for asked in calls:
                 match asked.what:
+                    case "add" if not rows.fits(asked.arguments[0]):
+                        asked.failure = StoreFull("the bound of the store is reached")
+                        answers.append(None)
                     case "add":
                         answers.append([change.add(row) for row in asked.arguments[0]])
                     case "blank":

@@ -20,7 +20,8 @@ def make_store(config: RelayConfig, *, read_only: bool = False) -> RelayStore:
     `read_only` opens SQLite beside a relay that runs; a NATS store is shared in any case.
     """
     if config.store == "sqlite":
-        return SqliteRows(config.data_folder, read_only=read_only)
+        return SqliteRows(config.data_folder, read_only=read_only,
+                          max_bytes=config.settings.store_bytes)  # fmt: skip
     scheme = config.store.partition("://")[0] + "://"
     # The scheme may stand before each, as in other software, or before the first only.
     hosts = [host.strip().removeprefix(scheme) for host in config.store.split(",")]

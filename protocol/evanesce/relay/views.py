@@ -7,7 +7,7 @@ whenever it is not sure that they agree.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -216,14 +216,28 @@ class View:
 
 
 _ENTRIES: Final = 500_000
+_LARGE: Final = 512  # ids, from which on a view has to make room before all others
+_UNUSED_SECONDS: Final = 3_600  # after which a view is forgotten (22.7)
+
+
+@dataclass(slots=True)
+class _Kept:
+    view: View
+    size: int
+    used: int
 
 
 class Views:
-    """The views of the boxes used last, at most so many that they know `entries` ids together."""
+    """The views of the boxes used last, at most so many that they know `entries` ids together.
 
-    def __init__(self, entries: int = _ENTRIES) -> None:
-        self._entries = entries
-        self._views: OrderedDict[bytes, tuple[View, int]] = OrderedDict()
+    Large ones make room first: whoever fills some mailboxes does not evict the views of all others.
+    """
+
+    def __init__(self, entries: int = _ENTRIES, now: Callable[[], int] = lambda: 0) -> None:
+        """`now` gives seconds, by which it is told what has not been used for an hour."""
+        self._entries, self._now = entries, now
+        self._views: OrderedDict[bytes, _Kept] = OrderedDict()  # that used last is the last
+        self._large: OrderedDict[bytes, None] = OrderedDict()  # of these, in the same order
         self._total = 0
 
     def __len__(self) -> int:
@@ -235,30 +249,47 @@ class Views:
         if found is None:
             return None
         self._views.move_to_end(owner)
-        return found[0]
+        if owner in self._large:
+            self._large.move_to_end(owner)
+        found.used = self._now()
+        return found.view
 
     def keep(self, view: View) -> None:
-        """Remember a view, or that it has grown; forget others that were not used for long."""
+        """Remember a view, or that it has grown; forget others, if there is no room for all."""
         self.drop(view.owner)
         size = view.known + 8
-        self._views[view.owner] = view, size
+        self._views[view.owner] = _Kept(view, size, self._now())
         self._total += size
+        if size > _LARGE:
+            self._large[view.owner] = None
         while self._total > self._entries and len(self._views) > 1:
-            self.drop(next(iter(self._views)))
+            large = next(iter(self._large), None)
+            least = next(iter(self._views))
+            self.drop(least if large is None or large == view.owner else large)
 
     def drop(self, owner: bytes) -> None:
         """Forget a view."""
         found = self._views.pop(owner, None)
         if found is not None:
-            self._total -= found[1]
+            self._total -= found.size
+            self._large.pop(owner, None)
 
     def clear(self) -> None:
         """Forget all."""
         self._views.clear()
+        self._large.clear()
         self._total = 0
 
     def expire(self, hour: int) -> None:
-        """Forget the hours up to this one in all views."""
-        for view, _ in list(self._views.values()):
-            view.expire(hour)
-            self.keep(view)
+        """Forget the hours up to this one in all views, and views not used for an hour."""
+        unused = self._now() - _UNUSED_SECONDS
+        for owner, kept in list(self._views.items()):
+            if kept.used <= unused:
+                self.drop(owner)
+                continue
+            kept.view.expire(hour)
+            size = kept.view.known + 8
+            self._total += size - kept.size
+            kept.size = size
+            if size <= _LARGE:
+                self._large.pop(owner, None)

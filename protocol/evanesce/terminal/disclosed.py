@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from ..errors import RemoteError
+from ..errors import Reason, RemoteError
 from ..events import Disclosed
 from ..limits import HOUR
 from ..relay.disclosure.statement import Statement, parse_statement
@@ -30,17 +30,18 @@ def disclosure_text(event: Disclosed) -> str:
     """What the relay has disclosed of a mailbox, in words."""
     try:
         statement = parse_statement(event.statement)
+        if not statement.concerns(event.address):  # nothing of it is told (REQ-RELAY-25 step 6)
+            raise RemoteError(Reason.BAD_FORM, "a statement about another mailbox")
     except RemoteError as error:
         return (
             "the relay says that it had to disclose what it holds of a mailbox of yours; its "
             f"statement cannot be read ({error.reason})"
         )
-    doubt = "" if statement.concerns(event.address) else " (it does not name this mailbox)"
     asked = _CATEGORIES.get(statement.category, f"a request ({one_line(statement.category)})")
     where = one_line(statement.jurisdiction)
     return (
         f"on {asked} of an authority ({where}), the relay has disclosed what it holds of your "
-        f"mailbox{doubt}, in the hour from {_hour(statement.disclosed)}. {_handed_over(statement)}"
+        f"mailbox, in the hour from {_hour(statement.disclosed)}. {_handed_over(statement)}"
         f"{_delay(statement)}. Request {statement.request}, entry {statement.entry} of its ledger, "
         f"signed by {statement.key.hex()[:16]}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ Net = Path | str
 
 _PAUSE: Final = 0.25  # seconds between two looks: who chats does not want to wait for a second
 _QUIET: Final = 0.4  # seconds without a word of a relay, when all that waits has come
+_HOST: Final = re.compile(r"[\w-]+(\.[\w-]+)*:\d+")  # what nobody calls a folder
 _EXTRA: Final = "pip install 'evanesce[relay]'"
 
 
@@ -33,6 +35,8 @@ def net_of(text: str) -> Net:
     """What `--net` names. Raise `ArgumentTypeError` for another kind of URL."""
     scheme, colon, _ = text.partition("://")
     if not colon or not scheme.isalnum():
+        if _HOST.fullmatch(text) and not Path(text).exists():
+            raise argparse.ArgumentTypeError(f"is that a relay? then https://{text}")
         return Path(text)
     if scheme.lower() not in ("http", "https"):
         raise argparse.ArgumentTypeError("a folder, or the https URL of a relay")

@@ -51,6 +51,7 @@ from ..relay_formats import (
 )
 from .relay_faults import RelayRefusal, lost, reason_of
 from .relay_http import RelayHttp, base_address
+from .relay_notices import Notices
 from .relay_pauses import Manners, Pause
 from .relay_session import WINDOW, WINDOW_BYTES, RelaySession
 
@@ -61,6 +62,7 @@ _PACKAGE: Final = 1_024
 _LOOK: Final = 0.05  # seconds between two looks
 _ABOUT: Final = 64 * 1024
 _SHORT: Final = 2.0  # seconds that a call waits for its turn to connect
+LONGEST_QUIET: Final = 120.0  # seconds that `quiet` waits at most
 _TRIES: Final = 3
 _LINGER: Final = 2.0  # seconds that a subscription outlives the call that it was for
 _RENEW: Final = 7 * 24 * 3600.0  # a relay forgets mailboxes that nobody makes again for months
@@ -98,6 +100,7 @@ class RelayTransport:
         self._manners = Manners()
         self._http = RelayHttp(self.url, self._manners, tls=tls, proxy=proxy, patience=patience)
         self._pause = pause or Pause()
+        self._notices = Notices()
         self._session: RelaySession | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._fault: OSError | RelayRefusal = lost(self.url)
@@ -171,6 +174,7 @@ class RelayTransport:
             self._session = await RelaySession.begin(
                 self.url, tls=self._tls, proxy=self._proxy, patience=self._patience,
                 ping=self._ping, window=self._window, served=self._pause.succeeded,
+                notices=self._notices,
             )  # fmt: skip
         except (OSError, RelayRefusal) as error:
             self._fault = error
@@ -246,13 +250,19 @@ class RelayTransport:
     async def quiet(self, seconds: float) -> None:
         """Return when a `receive` waits, and nothing has come for so long.
 
-        A relay does not say that it has given all that waits; mostly this tells. Raise the fault
-        when there is no connection after a second try.
+        A relay does not say that it has given all that waits; mostly this tells. Return after two
+        minutes (`LONGEST_QUIET`) in any case, whatever a relay sends. Raise the fault when there is
+        no connection after a second try, or none then.
         """
+        end = asyncio.get_running_loop().time() + max(seconds, LONGEST_QUIET)
         while True:
             session = self._session
             if self._pause.failures > 1:
                 raise self._fault
+            if asyncio.get_running_loop().time() >= end:
+                if session is None or not session.alive:
+                    raise self._fault
+                return
             if session is None or not session.alive or not session.waiting:
                 left = seconds
             else:

@@ -38,6 +38,7 @@ from ..relay_formats import (
 from ..wire import Form, decode, kind_of
 from .relay_faults import MISSING, RelayRefusal, lost, reason_of, silent, unreachable
 from .relay_http import USER_AGENT, retry_after
+from .relay_notices import Notices
 
 try:
     from websockets.asyncio.client import ClientConnection, connect
@@ -47,6 +48,8 @@ try:
         InvalidStatus,
         WebSocketException,
     )
+    from websockets.frames import Frame, Opcode
+    from websockets.protocol import Event
     from websockets.typing import Subprotocol
 except ModuleNotFoundError as error:  # pragma: no cover  the extra is missing
     raise ModuleNotFoundError(MISSING, name=error.name) from None
@@ -58,6 +61,9 @@ WINDOW: Final = 256  # envelopes that have come and were not taken, or may come
 WINDOW_BYTES: Final = 8 * 1024 * 1024
 NOTICES: Final = 64  # kept at once: they need no credit, and what is dropped comes again
 AGAIN, LONGEST_AGAIN = 0.05, 5.0  # seconds until what was not acked is asked for again
+PINGS: Final = 20  # that a relay may send in so many seconds
+UNSENT: Final = 1 << 20  # bytes that lie here because the relay does not read
+_ACKS: Final = 64  # frames that wait to be sent, with which a notice is acked without being taken
 _AT_ONCE: Final = 64  # requests that wait for their answer
 _OVERLOADED: Final = 1013
 _POLICY: Final = 1008
@@ -74,12 +80,36 @@ class _Connect(connect):
         return exc
 
 
+class _Connection(ClientConnection):
+    """One that a relay cannot make answer pings without end: the answers would pile up here."""
+
+    _pings = 0
+    _since = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > UNSENT:
+            self.transport.abort()
+
+    def process_event(self, event: Event) -> None:
+        super().process_event(event)
+        if isinstance(event, Frame) and event.opcode is Opcode.PING:
+            now = self.loop.time()
+            if now > self._since + PINGS:
+                self._pings, self._since = 0, now
+            self._pings += 1
+            if self._pings > PINGS:
+                self.transport.abort()
+
+
 class RelaySession:
     """A connection to a relay. `begin` makes one; it is `alive` until it ends, for any reason."""
 
     def __init__(
-        self, connection: ClientConnection, where: str, patience: float, served: Callable[[], None]
-    ) -> None:
+        self, connection: ClientConnection, where: str, patience: float,
+        served: Callable[[], None], notices: Notices,
+    ) -> None:  # fmt: skip
+        self._known = notices
         self._connection = connection
         self._where = where
         self._patience = patience
@@ -101,7 +131,7 @@ class RelaySession:
         self._notices = 0
         self._arrival = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self.heard = self._loop.time()  # when the last frame has come
+        self.heard = self._loop.time()  # when something was last given, or answered
         self.waiting = 0  # calls of `arrival`
         self._tasks: list[asyncio.Task[None]] = []
         self.fault: OSError | RelayRefusal | None = None
@@ -110,6 +140,7 @@ class RelaySession:
     async def begin(
         cls, base: str, *, tls: ssl.SSLContext | None, proxy: str | None, patience: float,
         ping: float, window: tuple[int, int] = (WINDOW, WINDOW_BYTES), served: Callable[[], None],
+        notices: Notices | None = None,
     ) -> RelaySession:  # fmt: skip
         """Connect. Raise `OSError`, `RelayRefusal`."""
         secure = base.startswith("https:")
@@ -119,7 +150,8 @@ class RelaySession:
                 f"ws{base.removeprefix('http')}/v1/mailboxes",
                 subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, proxy=proxy,
                 user_agent_header=USER_AGENT, open_timeout=patience, ping_interval=ping,
-                ping_timeout=ping, close_timeout=1, max_size=FRAME, max_queue=16,
+                ping_timeout=ping, close_timeout=1,
+                create_connection=_Connection, max_size=FRAME, max_queue=16,
                 logger=_silence, **options,
             )  # fmt: skip
         except InvalidStatus as error:
@@ -133,7 +165,7 @@ class RelaySession:
             raise unreachable(base, type(error).__name__) from None
         except OSError as error:
             raise unreachable(base, error.strerror or "") from None
-        session = cls(connection, base, patience, served)
+        session = cls(connection, base, patience, served, notices or Notices())
         try:
             if connection.subprotocol != SUBPROTOCOL:
                 raise RelayRefusal(Reason.BAD_FORM, "no relay answers there")
@@ -207,7 +239,6 @@ class RelaySession:
         try:
             while True:
                 frame = await self._connection.recv()
-                self.heard = self._loop.time()
                 if isinstance(frame, str):
                     raise RemoteError(Reason.BAD_FORM, "a text frame")
                 self._take_frame(decode(frame, limit=FRAME))
@@ -225,16 +256,15 @@ class RelaySession:
                 self._arrived(Delivery(address + key, address, envelope))
             case NOTICE.type:
                 address, key, statement = NOTICE.read(value)
-                if self._notices < NOTICES:
-                    self._arrived(Delivery(address + key, address, statement, notice=True))
+                self._notice(address, key, statement)
             case DONE.type:
                 number, reason, seconds = DONE.read(value)
                 answer = self._answers.pop(number, None)
+                if answer is None or answer.done():
+                    return  # a stray one tells nothing
+                self.heard = self._loop.time()
                 if reason is None:
                     self._served()
-                if answer is None or answer.done():
-                    return
-                if reason is None:
                     answer.set_result(None)
                 else:
                     answer.set_exception(RelayRefusal(reason_of(reason), "", seconds))
@@ -302,6 +332,7 @@ class RelaySession:
         await self.prove(reader)
         address = reader.mailbox.address
         await self._ask(REMOVE_MAILBOX, address)
+        self._known.forget(address)
         self._subscribed.discard(address)
         self._unclear.discard(address)
         self._drop(address)
@@ -319,6 +350,7 @@ class RelaySession:
             raise
         self._given.get(address, set()).difference_update(ids)
         self._pauses.pop(address, None)
+        self._known.acked(address, ids)
         fresh = self._fresh.get(address, {})
         for key in ids:  # taken, and come again since
             self._discard(fresh.pop(key, None))
@@ -423,7 +455,21 @@ class RelaySession:
         waiting = self._fresh.setdefault(delivery.address, {})
         self._discard(waiting.pop(delivery.id[32:], None))
         waiting[delivery.id[32:]] = delivery
+        self.heard = self._loop.time()
         self._arrival.set()
+
+    def _notice(self, address: bytes, key: bytes, statement: bytes) -> None:
+        """Take a notice that has come; ack it unseen if it is none to be given."""
+        if address not in self._subscribed and address not in self._unclear:
+            return  # it was under way when that was ended
+        if self._notices >= NOTICES:
+            return
+        takes = self._known.takes(address, key, statement)
+        if takes:
+            self._arrived(Delivery(address + key, address, statement, notice=True))
+        elif takes is False and self._out.qsize() < _ACKS and address in self._proofs:
+            self._number = (self._number + 1) % 2**32
+            self._post(ACK, self._number, address, [key])  # its answer is not waited for
 
     def _discard(self, delivery: Delivery | None) -> None:
         """It lies here no more, and may be counted as credit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 
 from evanesce.errors import RemoteError
@@ -14,7 +15,7 @@ from evanesce.wire import decode
 from .sqlite_pages import Database, read_database
 
 _SPEC = Path(__file__).parents[3] / "spec" / "22-relay.md"
-_EMPTY = {"rows.db-lock", "table.db-journal", "lock"}
+_EMPTY = {"rows.db-lock", "table.db-journal", "lock", "used"}
 _ENTRY, _PLACE = 29, 20
 
 HELD = {
@@ -58,14 +59,14 @@ def check_held(data: Path, keys: Path) -> int:
         elif path.parent == keys:
             _demand(("keys", name) in HELD, f"the file {path.name} is not listed")
             size = path.stat().st_size
-            _demand(size == 32 or (name == "clock" and path.read_text().strip().isdigit()), name)
+            _demand(size == 32 or (name == "clock" and _clock(keys) > 0), name)
         else:
             _demand(name in {"rows.db", "rows.db-wal", "rows.db-shm", "table.db"}, path.name)
     rows, table = read_database(data / "rows.db"), read_database(data / "table.db")
     for base in (rows, table):
         _check_schema(base)
-    _check_buckets(table, (keys / "table.key").read_bytes(), int((keys / "clock").read_text()))
-    return _check_rows(rows, int((keys / "clock").read_text()))
+    _check_buckets(table, (keys / "table.key").read_bytes(), _clock(keys))
+    return _check_rows(rows, _clock(keys))
 
 
 def _check_schema(base: Database) -> None:
@@ -145,3 +146,14 @@ def check_opened(
     _demand(isinstance(fields, list) and [type(f) for f in fields] == [int, bytes, bytes], "a row")
     assert isinstance(fields, list)
     _demand(fields[0] in (0, 1, 2, 3) and len(fields[1]) == 16, "a kind or an id")
+
+
+def _clock(keys: Path) -> int:
+    """The last hour seen: two slots, of a count, an hour, their checksum, and zeros."""
+    data = (keys / "clock").read_bytes()
+    _demand(len(data) == 8_192, "clock")
+    slots = [data[:4_096], data[4_096:]]
+    for slot in slots:
+        _demand(int.from_bytes(slot[16:20], "big") == zlib.crc32(slot[:16]), "clock")
+        _demand(not any(slot[20:]), "clock")
+    return int.from_bytes(max(slots)[8:16], "big")

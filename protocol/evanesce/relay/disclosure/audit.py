@@ -13,6 +13,7 @@ from .ledger import Ledger
 from .pending import Spool
 from .references import reference
 from .requests import Requests
+from .signed_json import hexadecimal
 
 __all__ = ["check_given", "loose_ends"]
 
@@ -75,6 +76,9 @@ def _check_answer(data: bytes, entries: Sequence[Entry], public: bytes) -> str:
     entry = _disclosed(entries, value["ledger"]["entry"])
     if entry.body["document"] != answer.hash_of(data).hex():
         raise RemoteError(Reason.BAD_FORM, f"entry {entry.sequence} is of another answer")
+    salt, mailbox = hexadecimal(value["salt"], 16), hexadecimal(value["mailbox"], 32)
+    if entry.body["subject"] != statement.subject_of(salt, mailbox).hex():
+        raise RemoteError(Reason.BAD_FORM, f"entry {entry.sequence} is of another mailbox")
     return f"answer, entry {entry.sequence}"
 
 

@@ -63,8 +63,10 @@ def _add_disclose(relay_commands: Commands) -> None:
          *(name for name in KEYS if name.startswith("nats_"))),
     )  # fmt: skip
     add = parser.add_argument
-    add("mailbox", type=address, metavar="MAILBOX", help="its address, 64 hexadecimal digits")
-    add("--request", required=True, type=number, metavar="N", help="the request it answers")
+    add("mailbox", type=address, metavar="MAILBOX",
+        help="address of the mailbox, 64 hexadecimal digits")  # fmt: skip
+    add("--request", required=True, type=number, metavar="N",
+        help="number of the request that it answers, as `request add` printed it")  # fmt: skip
     add("--gag-until", type=gag_end, metavar="DATE", help=GAG_HELP)
     add("--json", action="store_true", help="print the signed answer instead of a text")
     add("--out", type=Path, metavar="FILE", help="also write the signed answer there, as JSON")
@@ -72,7 +74,8 @@ def _add_disclose(relay_commands: Commands) -> None:
         help="where a warrant demands it: also hand over the envelopes that wait, as their senders "
         "sealed them, as files in a new folder")  # fmt: skip
     add("--again", action="store_true",
-        help="answer once more, because an answer was lost; counted by itself")  # fmt: skip
+        help="give the answer about this mailbox once more, because it was lost before anybody had "
+        "it; possible until its owner was told, afterwards record a new request")  # fmt: skip
 
 
 def _disclose(options: argparse.Namespace, office: Office) -> int:
@@ -121,7 +124,7 @@ def _add_ledger(relay_commands: Commands) -> None:
     add("--mend", action="store_true", help="mend a last line that a crash has left torn")
     verify.set_defaults(run=_verify)
     loss = command(commands, "accept-loss", _accept_loss,
-                   "go on with a ledger whose end was lost; ledger and reports tell of it")
+                   "go on with a ledger whose end or anchor was lost; ledger and reports say so")
     loss.add_argument("--yes", action="store_true", required=True, help="it cannot be undone")
 
 
@@ -177,7 +180,8 @@ def _accept_loss(_: argparse.Namespace, office: Office) -> int:
 def _add_report(relay_commands: Commands) -> None:
     parser = command(
         relay_commands, "transparency-report", _report,
-        "report on all requests of some months: sums over the ledger, signed",
+        "report on all requests of some months: sums over the ledger, signed; when they are over, "
+        "the ledger notes that they were reported, and nothing can be added to them any more",
         (*CONFIG, "retention_hours"),
     )  # fmt: skip
     add = parser.add_argument

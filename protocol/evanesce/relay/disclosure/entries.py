@@ -75,14 +75,15 @@ KINDS: Final[dict[str, dict[str, Callable[[object], bool]]]] = {
     "narrowed": {"request": _number, "accounts": _number, "ground": _like(_CODE)},
     "rejected": {"request": _number, "ground": _like(_CODE)},
     "disclosed": {"request": _number, "subject": _hash, "document": _hash, "with_data": _truth,
-                  "with_envelopes": _truth, "again": _truth},
+                  "with_envelopes": _truth, "again": _or_none(_number)},
     "gag_imposed": {"request": _number, "until": _number},
     "gag_extended": {"request": _number, "until": _number},
     "gag_lifted": {"request": _number},
     "notified": {"request": _number, "entry": _number, "delayed_hours": _count},
     "not_notified": {"request": _number, "entry": _number},
     "torn": {"bytes": _number, "hash": _hash},
-    "lost": {"entries": _number, "head": _hash},
+    "reported": {"until": _number},
+    "lost": {"entries": _or_none(_number), "head": _or_none(_hash)},
 }  # fmt: skip
 """The body of each kind: its fields, all of which are there, and what each may be."""
 

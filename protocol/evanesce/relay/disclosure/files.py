@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["append", "cut", "destroy", "make_folder", "remove", "replace"]
+__all__ = ["append", "create", "cut", "destroy", "make_folder", "remove", "replace"]
 
 _PRIVATE = 0o600
 
@@ -27,6 +28,21 @@ def replace(path: Path, data: bytes) -> None:
     finally:
         os.close(handle)
     os.replace(fresh, path)
+    _sync_folder(path.parent)
+
+
+def create(path: Path, data: bytes) -> None:
+    """Write a file as a whole, unless there is one: then that stays, whoever made it."""
+    fresh = path.with_name(f"{path.name}.{os.urandom(8).hex()}.new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+    try:
+        _write(handle, data)
+        os.fsync(handle)
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        os.close(handle)
+        os.unlink(fresh)
     _sync_folder(path.parent)
 
 

@@ -23,8 +23,9 @@ from .entries import FIRST, Entry, LedgerTampered, make, parse
 from .requests import Requests
 from .signed_json import canonical, hexadecimal, key_pair, parse_canonical
 
-__all__ = ["Head", "Ledger", "Writer", "parse_ledger"]
+__all__ = ["Head", "Ledger", "Writer", "begin_anchor", "parse_ledger"]
 
+_ANCHOR: Final = "ledger.anchor"
 _WAIT: Final = 15.0  # seconds for whoever writes or reads now
 
 
@@ -65,6 +66,15 @@ def parse_ledger(data: bytes, public: bytes | None) -> tuple[list[Entry], bytes]
     return entries, rest
 
 
+def begin_anchor(keys: Path) -> None:
+    """Anchor a ledger that has no entry yet, unless there is an anchor. `keys`: its folder.
+
+    Once, before the disclosure key is made: a key without an anchor had a ledger, which is lost.
+    """
+    files.make_folder(keys)
+    files.create(keys / _ANCHOR, canonical(Head(0, FIRST).value()))
+
+
 class Ledger:
     """The ledger in a folder. `folder/ledger.jsonl` is the file that auditors get."""
 
@@ -72,7 +82,7 @@ class Ledger:
         """`keys`: the folder of the anchor; `seed`: of the disclosure key (32 bytes)."""
         self.folder = folder
         self.path = folder / "ledger.jsonl"
-        self.anchor = keys / "ledger.anchor"
+        self.anchor = keys / _ANCHOR
         self._lock = folder / "ledger.lock"
         self._torn = folder / "ledger.torn"
         self.private, self.public = key_pair(seed)
@@ -110,19 +120,21 @@ class Ledger:
     def accept_loss(self, hour: int) -> None:
         """Go on with a ledger whose end is lost, as after a restore: an entry `lost` tells of it.
 
-        What is there must be whole, and signed. Raise `LedgerTampered`; `LocalError` (bad-input) if
+        What is there must be whole, and signed. Where the anchor is lost too, the entry cannot say
+        how much there was. Raise `LedgerTampered`; `LocalError` (bad-input) if
         nothing is lost.
         """
         files.make_folder(self.folder)
         with self._locked(fcntl.LOCK_EX):
-            anchored = self._anchored()
+            anchored = self._anchored() if self.anchor.exists() else None
             data = self.path.read_bytes() if self.path.exists() else b""
             entries, rest = parse_ledger(data, self.public)
-            if head_of(entries[: anchored.entries]) == anchored:
+            if anchored is not None and head_of(entries[: anchored.entries]) == anchored:
                 raise LocalError(Reason.BAD_INPUT, "nothing of the ledger is lost")
             self._mend(rest, len(data) - len(rest))
             writer = Writer(self, entries, hour)
-            writer.add("lost", anchored.value())
+            unknown = {"entries": None, "head": None}
+            writer.add("lost", unknown if anchored is None else anchored.value())
             self._tell_of_torn(writer)
 
     def _read(self, signatures: bool) -> tuple[list[Entry], bytes]:
@@ -152,7 +164,9 @@ class Ledger:
         try:
             return Head.of(parse_canonical(self.anchor.read_bytes(), 256))
         except FileNotFoundError:
-            return Head(0, FIRST)
+            raise LedgerTampered(
+                "its anchor, which was made with the disclosure key, is gone"
+            ) from None
         except EvanesceError:
             raise LocalError(Reason.BAD_STORE, "the anchor of the ledger is damaged") from None
 
@@ -240,6 +254,6 @@ class Writer:
 
     def anchor(self) -> None:
         """Tell the anchor, if it does not know."""
-        if self._ledger._anchored() != self.head:
+        if not self._ledger.anchor.exists() or self._ledger._anchored() != self.head:
             files.make_folder(self._ledger.anchor.parent)
             files.replace(self._ledger.anchor, canonical(self.head.value()))

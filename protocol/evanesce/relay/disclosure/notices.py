@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from ...errors import LocalError, RemoteError
 from ..keys import RelayKeys
-from .ledger import Ledger
+from .ledger import Ledger, begin_anchor
 from .pending import Pending, Spool
 from .requests import Answer, Request, Requests
+from .signed_json import key_pair
 from .statement import Statement, make_statement, subject_of
 
-__all__ = ["NoticeBoard", "give_due", "open_ledger"]
+__all__ = ["NoticeBoard", "disclosure_key", "give_due", "open_ledger"]
+
+
+_OWN: Final = "disclosure"  # the folder of this part, within that of the keys
 
 
 class NoticeBoard(Protocol):
@@ -27,11 +31,27 @@ def open_ledger(folder: Path, keys: Path) -> tuple[Ledger, Spool]:
     """The ledger in a folder and its spool. `keys`: the folder of the relay's keys.
 
     The anchor of the ledger and the keys of pending notices lie there, in a folder of their own.
-    Raise `LocalError` (bad-store) if there are no keys.
+    The disclosure key is made if there is none. Raise `LocalError` (bad-store) if there are no
+    keys.
     """
-    seed = RelayKeys.open(keys, make=False).disclosure_seed().reveal()
-    own = keys / "disclosure"
-    return Ledger(folder, own, seed), Spool(folder, own)
+    own = keys / _OWN
+    return Ledger(folder, own, _seed(keys)), Spool(folder, own)
+
+
+def disclosure_key(keys: Path) -> bytes:
+    """The public disclosure key (32 bytes), for `/v1/about`; made if there is none.
+
+    `keys`: of the relay's keys. Raise `LocalError` (bad-store) if there are none.
+    """
+    return key_pair(_seed(keys))[1]
+
+
+def _seed(keys: Path) -> bytes:
+    held = RelayKeys.open(keys, make=False)
+    if not (keys / "disclosure.key").exists():
+        # The anchor comes first: where there is a key and no anchor, a ledger was lost.
+        begin_anchor(keys / _OWN)
+    return held.disclosure_seed().reveal()
 
 
 async def give_due(relay: NoticeBoard, folder: Path, hour: int, *, keys: Path) -> int:
@@ -43,7 +63,7 @@ async def give_due(relay: NoticeBoard, folder: Path, hour: int, *, keys: Path) -
     all others have been given, of `RemoteError` (the store was busy, it is tried the next time) and
     `LocalError` (bad-store: what waits is damaged).
     """
-    if not (folder / "pending").is_dir():
+    if not (folder / "pending").is_dir() and not (keys / _OWN / "pending").is_dir():
         return 0
     ledger, spool = open_ledger(folder, keys)
     due, failed = await asyncio.to_thread(_due, ledger, spool, hour)
@@ -67,13 +87,13 @@ def _due(
     ledger: Ledger, spool: Spool, hour: int
 ) -> tuple[list[tuple[Pending, Request, Answer]], list[Exception]]:
     """What may be given. What was given already, or never came into the ledger, is erased."""
-    numbers = spool.numbers()
-    if not numbers:
+    if not spool.left():
         return [], []
     entries, _ = ledger.read(signatures=False)
     untold = Requests(entries).untold()
-    if any(number not in untold for number in numbers):
+    if spool.left() - untold.keys() or spool.unfinished():
         untold = _clean(ledger, spool, hour)
+    numbers = spool.numbers()
     due = []
     failed: list[Exception] = []
     for number in numbers:
@@ -94,9 +114,9 @@ def _clean(ledger: Ledger, spool: Spool, hour: int) -> dict[int, tuple[Request, 
     """Only under the lock can it be told what a `disclose` that runs now will not yet need."""
     with ledger.writing(hour) as writer:
         untold = writer.requests.untold()
-        for number in spool.numbers():
-            if number not in untold:
-                spool.erase(number)
+        for number in spool.left() - untold.keys():
+            spool.erase(number)
+        spool.erase_unfinished()
         return untold
 
 
@@ -106,7 +126,7 @@ def _statement(
     told = max(hour, answer.hour)
     return Statement(
         request.number, request.jurisdiction, request.category, answer.hour, told,
-        told - answer.hour, request.gag_touched(answer), pending.handed_over, pending.envelopes,
+        told - answer.hour, answer.gagged, pending.handed_over, pending.envelopes,
         pending.salt, subject_of(pending.salt, pending.address), answer.entry, answer.head, key,
     )  # fmt: skip
 

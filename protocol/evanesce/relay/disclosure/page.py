@@ -307,6 +307,10 @@ def _proof(report: dict[str, Any]) -> Iterator[str]:
         ("Torn lines", "손상된 줄", f"{ledger['torn_lines']:,}"),
         ("Losses", "소실 횟수", f"{ledger['losses']:,}"),
         ("Head of the ledger", "대장 최종 해시", ledger["head"]),
+        ("Head at the begin: that at the end of the report before",
+         "기간 초 해시 (이전 보고서의 기간 말 해시와 같음)",
+         ledger["at_start_of_period"]["head"]),
+        ("Head at the end of the period", "기간 말 해시", ledger["at_end_of_period"]["head"]),
         ("Key", "서명 키", report["key"]),
         ("Signature of the report as JSON", "JSON 보고서의 서명", report["signature"]),
     ):

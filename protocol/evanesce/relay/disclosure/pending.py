@@ -20,6 +20,8 @@ from .signed_json import canonical, hexadecimal, parse_canonical
 __all__ = ["Pending", "Spool"]
 
 _NAME: Final = re.compile(r"([0-9]{1,10})\.notice")
+# All that `add` writes, also what a crash has left of it.
+_ANY: Final = re.compile(r"([0-9]{1,10})\.(?:notice|key)(\.new)?")
 _LIMIT: Final = 16_384
 
 
@@ -69,6 +71,23 @@ class Spool:
         found = (_NAME.fullmatch(name) for name in os.listdir(self._folder))
         return sorted(int(match[1]) for match in found if match)
 
+    def left(self) -> set[int]:
+        """The numbers of which any file is there: also what a crash has left, and keys alone."""
+        return {number for _, number, _ in self._files()}
+
+    def unfinished(self) -> bool:
+        """Whether a file is there that is being written, or was when the process ended."""
+        return any(unfinished for _, _, unfinished in self._files())
+
+    def _files(self) -> list[tuple[Path, int, bool]]:
+        found = []
+        for folder in (self._keys, self._folder):  # the keys first: they are destroyed first
+            for name in os.listdir(folder) if folder.is_dir() else ():
+                match = _ANY.fullmatch(name)
+                if match:
+                    found.append((folder / name, int(match[1]), match[2] is not None))
+        return found
+
     def read(self, entry: int) -> Pending | None:
         """What waits for this entry; None if nothing does.
 
@@ -91,9 +110,23 @@ class Spool:
             ) from None
 
     def erase(self, entry: int) -> None:
-        """Destroy the key first, then remove the rest. Erasing twice is fine."""
-        files.destroy(self._key(entry))
-        files.remove(self._file(entry))
+        """Destroy the key first, then the rest. Erasing twice is fine."""
+        for path, number, _ in self._files():
+            if number == entry:
+                self._end(path)
+
+    def erase_unfinished(self) -> None:
+        """Destroy what a crash has left half written. Only for who writes to the ledger."""
+        for path, _, unfinished in self._files():
+            if unfinished:
+                self._end(path)
+
+    def _end(self, path: Path) -> None:
+        """A key is overwritten too; what was sealed under it then says nothing."""
+        if path.parent == self._keys:
+            files.destroy(path)
+        else:
+            files.remove(path)
 
     def _file(self, entry: int) -> Path:
         return self._folder / f"{entry}.notice"

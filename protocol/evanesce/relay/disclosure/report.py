@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ...errors import LocalError, Reason, RemoteError
+from ...limits import HOUR, RETENTION, RETENTION_MIN
 from ...primitives import sign, verify
 from .categories import Tables
 from .entries import Entry
 from .holdings import held, not_held
 from .ledger import Ledger, head_of
 from .requests import Requests
-from .signed_json import hexadecimal, parse_canonical, unsigned
+from .signed_json import canonical, hexadecimal, parse_canonical, unsigned
 
 __all__ = ["Counts", "MAX_REPORT", "Month", "Period", "check_report", "count", "make_report"]
 
@@ -165,7 +166,7 @@ def _count(row: Counts, entry: Entry, period: Period, *, answered: bool, narrowe
             row.rejected += 1
         case "disclosed":
             row.answered += not answered
-            if body["again"]:
+            if body["again"] is not None:
                 row.repeated += 1
             elif body["with_data"]:
                 row.processed_with_data += 1
@@ -190,6 +191,9 @@ def make_report(
 ) -> dict[str, Any]:  # fmt: skip
     """A report, signed. `hour`: the hour now. Raise `LedgerTampered`, and nothing is told then.
 
+    That a period which is over was reported is put into the ledger first: from then on nothing can
+    be added to it that would count in that period, whatever the clock says.
+
     Raise `LocalError` (bad-input) for a period that has not begun, or a torn ledger (bad-store).
     """
     if period.start > hour:
@@ -199,40 +203,65 @@ def make_report(
         raise LocalError(
             Reason.BAD_STORE, "the ledger's last line is torn: `ledger verify --mend` first"
         )
-    Requests(entries)  # all of it must be a possible history, also what is past the period
+    hour = max(hour, entries[-1].hour) if entries else hour
+    # All of it must be a possible history, also what is past the period.
+    if Requests(entries).reported < period.end <= hour:
+        with ledger.writing(hour) as writer:
+            if writer.requests.reported < period.end:  # else another process was quicker
+                writer.add("reported", {"until": period.end})
+        entries, _ = ledger.read()
+        hour = max(hour, entries[-1].hour)
     counts, grounds = count(entries, period, hour)
     for key in tables.categories:
         counts.setdefault(key, Counts())
+    order = list(tables.categories)
+    keys = sorted(counts, key=lambda key: (key[0], order.index(key) if key in order else 999))
+    value = _summed(entries, period, keys, made=hour, retention_hours=retention_hours,
+                    operator=operator, public=ledger.public)  # fmt: skip
+    value["labels"] = _labels(tables, counts, grounds)
+    value["signature"] = sign(ledger.private, b"transparency report", unsigned(value)).hex()
+    return value
+
+
+def _summed(
+    entries: Sequence[Entry], period: Period, keys: Sequence[Category], *, made: int,
+    retention_hours: int, operator: str, public: bytes,
+) -> dict[str, Any]:  # fmt: skip
+    """All of a report that follows from the ledger and these values; rows in the order of `keys`.
+
+    Neither labels nor signature.
+    """
+    counts, grounds = count(entries, period, made)
     totals = Counts()
     rows = []
-    order = list(tables.categories)
-    for key in sorted(counts, key=lambda key: (key[0], order.index(key) if key in order else 999)):
-        totals.add(counts[key])
-        rows.append({"jurisdiction": key[0], "category": key[1], **asdict(counts[key]),
+    for key in keys:
+        row = counts.get(key, Counts())
+        totals.add(row)
+        rows.append({"jurisdiction": key[0], "category": key[1], **asdict(row),
                      "grounds": grounds.get(key, {})})  # fmt: skip
+    before = [entry for entry in entries if entry.hour < period.start]
     within = [entry for entry in entries if entry.hour < period.end]
-    value: dict[str, Any] = {
+    return {
         "type": TYPE,
         "version": VERSION,
         "operator": operator,
         "period": {
             "from": _named(period.first), "to": _named(period.last),
-            "from_hour": period.start, "until_hour": period.end, "complete": hour >= period.end,
+            "from_hour": period.start, "until_hour": period.end, "complete": made >= period.end,
         },
-        "made": hour,
+        "made": made,
         "rows": rows,
         "totals": asdict(totals),
-        "labels": _labels(tables, counts, grounds),
         "retention_hours": retention_hours,
         "holdings": [each.value() for each in held()],
         "not_held": [each.value() for each in not_held()],
-        "ledger": {**head_of(entries).value(), "at_end_of_period": head_of(within).value(),
+        "ledger": {**head_of(entries).value(),
+                   "at_start_of_period": head_of(before).value(),
+                   "at_end_of_period": head_of(within).value(),
                    "torn_lines": sum(entry.kind == "torn" for entry in entries),
                    "losses": sum(entry.kind == "lost" for entry in entries)},
-        "key": ledger.public.hex(),
+        "key": public.hex(),
     }  # fmt: skip
-    value["signature"] = sign(ledger.private, b"transparency report", unsigned(value)).hex()
-    return value
 
 
 def _labels(
@@ -261,8 +290,10 @@ def _labels(
 
 
 def check_report(data: bytes, entries: Sequence[Entry], public: bytes) -> dict[str, Any]:
-    """Check a report that was given out against a ledger: signature, head, and every number.
+    """Check a report that was given out against a ledger: signature, and all that it says.
 
+    It is made anew from the ledger and compared. Not of the ledger are only the operator's text,
+    the hour in which it was made, *R*, and the names of codes; the codes that are named are.
     Raise `RemoteError`: as for JSON, bad-signature, or bad-form where the two do not agree.
     """
     value = parse_canonical(data.removesuffix(b"\n"), MAX_REPORT)
@@ -270,17 +301,46 @@ def check_report(data: bytes, entries: Sequence[Entry], public: bytes) -> dict[s
         raise RemoteError(Reason.BAD_FORM, "not a transparency report")
     signature = hexadecimal(value.get("signature"), 64)
     verify(public, signature, b"transparency report", unsigned(value))
-    # The disclosure key has signed it: its form is that of `make_report`.
+    try:
+        _compare(value, entries, public)
+    except (KeyError, TypeError, ValueError, AttributeError, LocalError):
+        # Whoever has the key can sign anything.
+        raise RemoteError(Reason.BAD_FORM, "not of the form of a report") from None
+    return value
+
+
+def _compare(value: dict[str, Any], entries: Sequence[Entry], public: bytes) -> None:
     then = entries[: value["ledger"]["entries"]]
     if {**head_of(then).value()} != {key: value["ledger"][key] for key in ("entries", "head")}:
         raise RemoteError(Reason.BAD_FORM, "the ledger is not the one that was reported")
     period = Period.of(value["period"]["from"], value["period"]["to"])
-    counts, grounds = count(then, period, value["made"])
-    for row in value["rows"]:
-        key = (row["jurisdiction"], row["category"])
-        expected = {**asdict(counts.pop(key, Counts())), "grounds": grounds.get(key, {})}
-        if {name: row[name] for name in expected} != expected:
-            raise RemoteError(Reason.BAD_FORM, f"the numbers of {' '.join(key)} are others")
-    if counts:
+    made, keys = value["made"], [(row["jurisdiction"], row["category"]) for row in value["rows"]]
+    if not RETENTION_MIN <= value["retention_hours"] * HOUR <= RETENTION:
+        raise RemoteError(Reason.BAD_FORM, "no relay keeps envelopes for so long")
+    if made < period.start or (then and made < then[-1].hour):
+        raise RemoteError(Reason.BAD_FORM, "made before the last entry of its ledger")
+    if made >= period.end and Requests(then).reported < period.end:
+        raise RemoteError(Reason.BAD_FORM, "the ledger does not say that this period was reported")
+    counts, grounds = count(then, period, made)
+    if not counts.keys() <= set(keys):
         raise RemoteError(Reason.BAD_FORM, "a category is missing")
-    return value
+    if len(keys) != len(set(keys)):
+        raise RemoteError(Reason.BAD_FORM, "a category stands twice")
+    expected = _summed(then, period, keys, made=made, retention_hours=value["retention_hours"],
+                       operator=value["operator"], public=public)  # fmt: skip
+    for row, own in zip(value["rows"], expected["rows"], strict=True):
+        if canonical(row) != canonical(own):
+            raise RemoteError(
+                Reason.BAD_FORM,
+                f"the numbers of {row['jurisdiction']} {row['category']} are others",
+            )
+    if value.keys() != {*expected, "labels", "signature"}:
+        raise RemoteError(Reason.BAD_FORM, "not the fields of a report")
+    for name in expected:
+        if canonical(value[name]) != canonical(expected[name]):  # 1 is not true
+            raise RemoteError(Reason.BAD_FORM, f"{name}: not as the ledger and this version say")
+    named = {(place, code) for place, item in value["labels"]["jurisdictions"].items()
+             for code in item["categories"]}  # fmt: skip
+    used = {code for row in grounds.values() for code in row}
+    if named != set(keys) or value["labels"]["grounds"].keys() != used:
+        raise RemoteError(Reason.BAD_FORM, "labels: of other codes than those in the rows")

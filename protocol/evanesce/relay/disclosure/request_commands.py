@@ -34,16 +34,19 @@ def add_request(relay_commands: Commands) -> None:
         description="Keep account of what authorities demand, in the ledger.",
     )  # fmt: skip
     commands = request.add_subparsers(dest="request_command", required=True)
-    add = command(commands, "add", _add, "record a request; prints its number")
-    add.add_argument("--jurisdiction", required=True, metavar="CODE", help="as KR")
+    add = command(commands, "add", _add,
+        "record a request that came; prints its number, for `disclose --request`")  # fmt: skip
+    add.add_argument("--jurisdiction", required=True, metavar="CODE",
+        help="whose authority asks, as KR")  # fmt: skip
     add.add_argument("--category", required=True, metavar="CODE",
         help="for KR: subscriber_info, communication_confirmation, interception, search_seizure; "
         "categories.json in the folder of the ledger adds others")  # fmt: skip
     add.add_argument("--accounts", required=True, type=number, metavar="N",
-        help="how many mailboxes it names")  # fmt: skip
+        help="how many mailboxes it names; no more than these can be disclosed")  # fmt: skip
     add.add_argument("--reference", metavar="TEXT",
-        help="of the authority; kept beside the ledger, never published")  # fmt: skip
-    add.add_argument("--received", type=date, metavar="DATE", help="2026-01-31 (today)")
+        help="what the authority calls it; kept beside the ledger, never published")  # fmt: skip
+    add.add_argument("--received", type=date, metavar="DATE",
+        help="the day it came, as 2026-01-31 (today)")  # fmt: skip
     listed = command(commands, "list", _list, "list all requests")
     listed.add_argument("--json", action="store_true", help="print them as JSON")
     narrow = command(commands, "narrow", _narrow, "record that a request was narrowed")
@@ -140,7 +143,7 @@ def _shown(office: Office, request: Request) -> dict[str, Any]:
         "request": request.number, "jurisdiction": request.jurisdiction,
         "category": request.category, "received": request.received, "state": state,
         "accounts": request.accounts, "allowed": request.allowed,
-        "answers": sum(not answer.again for answer in request.answers),
+        "answers": request.accounts_answered,
         "untold": sum(not answer.told for answer in request.answers),
         "gag_until": request.gag_until if gagged else None,
         "reference": reference(office.ledger.folder, request.number, request.reference),

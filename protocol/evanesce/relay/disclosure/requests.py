@@ -21,7 +21,9 @@ class Answer:
     hour: int
     with_data: bool
     with_envelopes: bool
-    again: bool
+    subject: str
+    again: int | None  # the entry of the answer that it replaces
+    gagged: bool  # whether an order has held before the mailbox was told
     told: bool = False  # entry `notified` or `not_notified`
 
 
@@ -57,19 +59,29 @@ class Request:
         """Whether it is neither answered nor rejected."""
         return not self.answered and not self.rejected
 
-    def check_answerable(self, *, again: bool) -> None:
-        """Raise `LocalError` (bad-input) unless it may be answered now."""
-        _need(not self.rejected, self, "was rejected")
-        first = sum(not answer.again for answer in self.answers)
-        if again:
-            _need(first > 0, self, "has no answer yet that could be given again")
-        else:
-            _need(first < self.allowed, self,
-                  f"is for {self.allowed} accounts, all of which are answered")  # fmt: skip
+    @property
+    def accounts_answered(self) -> int:
+        """About how many accounts it has been answered."""
+        return sum(answer.again is None for answer in self.answers)
 
-    def gag_touched(self, answer: Answer) -> bool:
-        """Whether a gag order has held for any time after this answer."""
-        return self.gag_until is not None and answer.hour < self.gag_until
+    def check_answerable(self) -> None:
+        """Raise `LocalError` (bad-input) unless it may be answered about one more account now."""
+        _need(not self.rejected, self, "was rejected")
+        _need(self.accounts_answered < self.allowed, self,
+              f"is for {self.allowed} accounts, all of which are answered")  # fmt: skip
+
+    def check_replaceable(self, entry: int, subject: str) -> None:
+        """Raise `LocalError` (bad-input) unless the answer in that entry was about this subject.
+
+        So an answer that is given again is about the same mailbox, as everybody can see.
+        """
+        _need(any((answer.entry, answer.subject) == (entry, subject) for answer in self.answers),
+              self, f"has no answer about this mailbox in entry {entry}")  # fmt: skip
+
+    def gag_the_untold(self) -> None:
+        """An order holds: those who are not told yet will be told that there was one."""
+        for answer in self.answers:
+            answer.gagged = answer.gagged or not answer.told
 
 
 class Requests:
@@ -78,6 +90,7 @@ class Requests:
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         """Raise `LedgerTampered` if the entries tell no possible history."""
         self.all: dict[int, Request] = {}
+        self.reported = 0  # the first hour that no report of a whole period has counted yet
         for entry in entries:
             try:
                 self.apply(entry)
@@ -105,6 +118,11 @@ class Requests:
         body = entry.body
         if entry.kind in {"torn", "lost"}:
             return
+        if entry.kind == "reported":
+            if not self.reported < body["until"] <= entry.hour:
+                raise _refused("that period was reported already, or is not over")
+            self.reported = body["until"]
+            return
         if entry.kind == "received":
             self._receive(entry, body)
             return
@@ -123,6 +141,7 @@ class Requests:
                 _need(not request.gagged(entry.hour), request, "is under a gag order: extend it")
                 _need(body["until"] > entry.hour, request, "gets a gag order that has ended")
                 request.gag_until, request.gagged_from = body["until"], entry.hour
+                request.gag_the_untold()
             case "gag_extended":
                 _need(request.gagged(entry.hour), request, "is under no gag order")
                 assert request.gag_until is not None
@@ -143,10 +162,13 @@ class Requests:
         )  # fmt: skip
 
     def _disclose(self, request: Request, entry: Entry, body: dict[str, Any]) -> None:
-        request.check_answerable(again=body["again"])
+        if body["again"] is None:
+            request.check_answerable()
+        else:
+            request.check_replaceable(body["again"], body["subject"])
         request.answers.append(Answer(
-            entry.sequence, entry.hash, entry.hour,
-            body["with_data"], body["with_envelopes"], body["again"],
+            entry.sequence, entry.hash, entry.hour, body["with_data"], body["with_envelopes"],
+            body["subject"], body["again"], request.gagged(entry.hour),
         ))  # fmt: skip
 
     def _tell(self, request: Request, entry: Entry, body: dict[str, Any]) -> None:

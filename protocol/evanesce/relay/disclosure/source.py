@@ -77,7 +77,7 @@ class Beside:
 async def reading(config: RelayConfig) -> AsyncIterator[Beside]:
     """What the configuration names, only read. Raise `LocalError`: bad-store, bad-input."""
     keys = RelayKeys.open(config.keys_folder, make=False)
-    clock = RelayClock(keys.last_hour, accept=config.accept_clock)
+    clock = RelayClock(keys.last_hour)
     try:
         from ..stores import make_store  # noqa: PLC0415  what it needs may be missing
     except ModuleNotFoundError as error:

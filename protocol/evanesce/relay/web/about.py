@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ... import __version__
@@ -16,9 +17,11 @@ from ...limits import (
 )
 from ...relay_formats import SUBPROTOCOL
 from ..disclosure.holdings import held
+from ..disclosure.notices import disclosure_key
 from ..settings import RelaySettings
 
-__all__ = ["about"]
+__all__ = ["about", "signing"]
+
 
 def about(settings: RelaySettings) -> dict[str, Any]:
     """The answer to `GET /v1/about`."""
@@ -39,3 +42,12 @@ def about(settings: RelaySettings) -> dict[str, Any]:
         },
         "holdings": [each.value() for each in held()],
     }
+
+
+def signing(keys: Path) -> dict[str, Any]:
+    """What is added of a relay with keys in this folder: the key that signs its statements.
+
+    It is made if there is none, so that it stands there before anything is signed with it. Raise
+    `LocalError` (bad-store).
+    """
+    return {"disclosure_key": disclosure_key(keys).hex()}

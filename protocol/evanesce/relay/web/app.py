@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
 from typing import Any, Final
 
@@ -47,6 +47,8 @@ PATHS: Final = ("/v1/put", "/v1/recall", "/v1/publish", "/v1/claim", "/v1/blobs"
                 "/v1/blobs/delete", "/v1/mailboxes", "/v1/about", "/healthz", "/readyz",
                 "/metrics", "/openapi.json")  # fmt: skip
 _UNBOUNDED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/about"})
+LEAST: Final = 1_024  # bytes that the shortest body costs of its client's share
+LONG: Final = 256 * 1024  # bytes of a body, from which on it is parsed beside the loop
 _INCOMING: Final = "evanesce.incoming"
 _CONNECTION: Final = "evanesce.connection"  # as `connections.CONNECTION`, without uvicorn
 _CLOSE: Final = (b"connection", b"close")
@@ -111,7 +113,7 @@ class RelayApplication:
         for session in list(face.sessions):
             session.stop(GOING_AWAY, str(Reason.RELAY_BUSY))
         deadline = time.monotonic() + seconds
-        while face.in_flight or face.sessions:
+        while face.begun or face.sessions:
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(0.02)
@@ -135,16 +137,14 @@ class RelayApplication:
 
         bounded = path not in _UNBOUNDED
         scope[_INCOMING] = incoming
-        if bounded and (face.draining or face.in_flight >= face.bounds.requests_in_flight):
+        if bounded and face.draining:
             await answer(Refusal(Reason.RELAY_BUSY, "try again later"))(scope, receive, note)
         else:
-            face.in_flight += bounded
-            face.metrics.set("evanesce_requests_in_flight", face.in_flight)
+            face.begun += bounded
             try:
                 await self._inner(scope, receive, note)
             finally:
-                face.in_flight -= bounded
-                face.metrics.set("evanesce_requests_in_flight", face.in_flight)
+                face.begun -= bounded
         face.metrics.count("evanesce_requests", path, str(status))
         face.metrics.observe("evanesce_request_seconds", path, time.monotonic() - began)
 
@@ -273,9 +273,25 @@ class _Requests:
 
         return guarded
 
+    def _client(self, request: Request) -> bytes:
+        return self._face.rates.client(_host(request.scope))
+
     def _rate(self, kind: str, request: Request, count: int = 1) -> None:
-        rates = self._face.rates
-        self._take(kind, rates.client(_host(request.scope)), count)
+        self._take(kind, self._client(request), count)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        """One of the places of those that are worked on; a request has none before it has come."""
+        face = self._face
+        if face.in_flight >= face.bounds.requests_in_flight:
+            raise Refusal(Reason.RELAY_BUSY, "try again later")
+        face.in_flight += 1
+        face.metrics.set("evanesce_requests_in_flight", face.in_flight)
+        try:
+            yield
+        finally:
+            face.in_flight -= 1
+            face.metrics.set("evanesce_requests_in_flight", face.in_flight)
 
     def _take(self, kind: str, who: bytes, count: int = 1) -> None:
         wait = self._face.rates.take(kind, who, count)
@@ -284,9 +300,20 @@ class _Requests:
 
     @asynccontextmanager
     async def _body(self, request: Request, form: Form) -> AsyncIterator[list[Any]]:
-        """The fields of the body, whose memory counts until the block ends."""
-        async with self._face.bodies.read(request.scope[_INCOMING], form.limit) as body:
-            yield form.parse(body)
+        """The fields of the body, whose memory counts until the block ends.
+
+        Its bytes are paid for before the first of them is read, and whatever becomes of them.
+        """
+        bodies, client = self._face.bodies, self._client(request)
+        incoming = request.scope[_INCOMING]
+        octets = max(bodies.check(incoming, form.limit), LEAST)
+        self._take("put_bytes_per_client", client, octets)
+        async with bodies.read(incoming, form.limit, client) as body:
+            with self._slot():
+                if len(body) < LONG:
+                    yield form.parse(body)
+                else:  # each byte of it may be an item: others have their turn meanwhile
+                    yield await asyncio.to_thread(form.parse, body)
 
     async def put(self, request: Request) -> Response:
         """`POST /v1/put`."""
@@ -344,7 +371,8 @@ class _Requests:
                           headers={"allow": "POST"})  # fmt: skip
         if len(name) != 64 or name.strip("0123456789abcdef"):
             raise Refusal(Reason.BAD_FORM, "a hash is 64 digits of lower-case hex", status=404)
-        content = await self._face.relay.blob(bytes.fromhex(name))
+        with self._slot():
+            content = await self._face.relay.blob(bytes.fromhex(name))
         return Response(content, media_type="application/octet-stream", headers=_NO_STORE)
 
     async def about(self, request: Request) -> Response:
@@ -353,7 +381,8 @@ class _Requests:
 
     async def no_websocket(self, request: Request) -> Response:
         """`GET /v1/mailboxes` without an upgrade."""
-        raise Refusal(Reason.BAD_FORM, f"this path is for a WebSocket of {SUBPROTOCOL}")
+        raise Refusal(Reason.BAD_FORM, f"this path is for a WebSocket of {SUBPROTOCOL}",
+                      status=426, headers={"upgrade": "websocket"})  # fmt: skip
 
     async def mailboxes(self, websocket: WebSocket) -> None:
         """`GET /v1/mailboxes`: a WebSocket, which is a session."""
@@ -363,9 +392,15 @@ class _Requests:
             await websocket.send_denial_response(answer(refusal))
             return
         scope, receive, send = websocket.scope, websocket._receive, websocket._send
-        await receive()  # websocket.connect
         connection = scope.get("state", {}).get(_CONNECTION) or _NoConnection()
-        await Session(self._face, client, receive, send, connection).run()
+        try:
+            await receive()  # websocket.connect
+            await Session(self._face, client, receive, send, connection).run()
+        finally:
+            own = self._face.sessions_of
+            own[client] -= 1
+            if not own[client]:
+                del own[client]
 
     def _admit(self, websocket: WebSocket) -> bytes:
         face = self._face
@@ -374,7 +409,10 @@ class _Requests:
         if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
             raise Refusal(Reason.BAD_FORM, f"the subprotocol must be {SUBPROTOCOL}")
         client = face.rates.client(_host(websocket.scope))
+        if face.sessions_of[client] >= face.settings.open_sessions_per_client:
+            raise Refusal(Reason.TOO_MANY_REQUESTS, "too many sessions of one client")
         self._take("sessions_per_client", client)
+        face.sessions_of[client] += 1
         return client
 
 

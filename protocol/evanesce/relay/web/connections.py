@@ -8,6 +8,7 @@ not come in time, when a ping is not answered, when what was written is not take
 from __future__ import annotations
 
 import asyncio
+from asyncio.sslproto import SSLProtocol
 from typing import Any, Final, cast
 
 import h11
@@ -20,17 +21,26 @@ from websockets.datastructures import Headers
 from websockets.frames import Frame
 from websockets.http11 import Request, Response
 
-__all__ = ["BUFFER", "CONNECTION", "HttpConnection", "WebSocketConnection"]
+__all__ = ["BUFFER", "CONNECTION", "READ", "HttpConnection", "WebSocketConnection",
+           "read_less"]  # fmt: skip
 
 CONNECTION: Final = "evanesce.connection"  # where an ASGI scope's state holds the connection
 BUFFER: Final = 64 * 1024  # bytes written and not taken, from which on writing waits
+READ: Final = 16 * 1024  # bytes read at once: no client gets more of a turn of the loop
 HEADER_SECONDS: Final = 10.0  # for the head of a request
 TAKE_SECONDS: Final = 20.0  # until a client must have taken some of its answer
 CLOSE_SECONDS: Final = 3.0  # for the close of a WebSocket, or the last bytes of a connection
 FRAGMENTS: Final = 64  # of one message: all that a client sends is small
+CONTROLS: Final = 64  # pings and pongs that may come at once,
+CONTROLS_A_SECOND: Final = 2  # and one after the other: a client sends one in some seconds
 
 _BAD_REQUEST: Final = b'{"reason":"bad-form","detail":"not a request of HTTP/1.1"}'
 _BAD_HANDSHAKE: Final = b'{"reason":"bad-form","detail":"not the opening of a WebSocket"}'
+
+
+def read_less() -> None:
+    """Let what TLS reads be bounded like the rest; its buffers, of each connection, shrink too."""
+    SSLProtocol.max_size = READ
 
 
 class HttpConnection(H11Protocol):
@@ -53,6 +63,8 @@ class HttpConnection(H11Protocol):
         """A client has come."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(BUFFER)
+        if hasattr(transport, "max_size"):  # of TLS, see `read_less`
+            transport.max_size = READ
         if self.most_connections is not None and len(self.connections) > self.most_connections:
             transport.abort()
         else:
@@ -136,6 +148,8 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     ) -> None:
         super().__init__(config, server_state, {**app_state, CONNECTION: self}, _loop)
         self.close_timeout = CLOSE_SECONDS
+        self._controls = float(CONTROLS)
+        self._controlled = self.loop.time()
         accept = self.conn.accept
 
         def accept_or_tell(request: Request) -> Response:
@@ -159,6 +173,26 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     def abort(self) -> None:
         """Cut it, whatever is left to be taken."""
         self.transport.abort()
+
+    def handle_ping(self) -> None:
+        """A ping: its answer is written whether or not anything is taken, so they are counted."""
+        if self._may_control():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        """A pong: those that nobody asked for cost as much as pings."""
+        if self._may_control():
+            super().handle_pong(event)
+
+    def _may_control(self) -> bool:
+        now = self.loop.time()
+        since = (now - self._controlled) * CONTROLS_A_SECOND
+        self._controls = min(float(CONTROLS), self._controls + since) - 1
+        self._controlled = now
+        if self._controls < 0:
+            self.abort()
+            return False
+        return True
 
     def handle_cont(self, event: Frame) -> None:
         """A fragment: empty ones are below any bound of bytes, so they are counted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,9 @@ class Face:
     said: dict[str, Any]  # /v1/about
     healthy: Callable[[], bool]  # whether keys are destroyed in time
     sessions: set[Session] = field(default_factory=set)
-    in_flight: int = 0
+    sessions_of: Counter[bytes] = field(default_factory=Counter)  # of each client
+    begun: int = 0  # requests whose answer is not all sent
+    in_flight: int = 0  # those of them that have come, and are worked on
     undrained: int = 0
     draining: bool = False
 

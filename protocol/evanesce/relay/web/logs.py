@@ -41,6 +41,7 @@ EVENTS: Final[dict[str, str]] = {
     "stopped-late": "what was under way did not finish in time, and was cut off",
     "tick-failed": "keys or rows of an hour that has passed could not be destroyed; tried again",
     "tick-recovered": "they could",
+    "clock-jumped": "the time of day has jumped, and is not followed: set it right and restart",
     "notices-failed": "notices that are due could not be left or noted; tried again",
     "notices-given": "disclosure notices were left in their mailboxes",
     "request-failed": "a request met an error that was not foreseen, and was answered relay-busy",

@@ -34,6 +34,7 @@ METRICS: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
     "evanesce_store_bytes": ("gauge", (), "Bytes of sealed data in the store"),
     "evanesce_store_limit_bytes": ("gauge", (), "Bytes that the store may take"),
     "evanesce_ticks": ("counter", ("outcome",), "Rounds of forgetting"),
+    "evanesce_clock_jump_seconds": ("gauge", (), "Seconds that the time of day has jumped by"),
     "evanesce_ready": ("gauge", (), "1 when it takes requests and keys are destroyed in time"),
 }
 

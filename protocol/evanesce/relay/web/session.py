@@ -42,7 +42,6 @@ from .logs import Level
 __all__ = ["FRAME_BYTES", "Connection", "Session"]
 
 FRAME_BYTES: Final = ACK.limit  # the longest that a client sends
-PROVED: Final = 4  # times as many mailboxes may be proved as be read
 AT_ONCE: Final = 32  # frames of one connection that are worked on
 TURN_MAILBOXES: Final = 32  # that are looked into at once
 TURN_ENVELOPES: Final = 64  # of all of them,
@@ -51,6 +50,7 @@ TURN_BYTES: Final = 64 * 1024
 STOP_SECONDS: Final = 5.0  # for what is under way when a connection ends
 
 NORMAL, GOING_AWAY, REFUSED, FAILED, OVERLOADED = 1000, 1001, 1008, 1011, 1013
+WAIT_SECONDS: Final = 1.0  # of who is past its share of frames, before it is looked at again
 _FORMS: Final = {
     form.type: form
     for form in (PROVE, MAKE_MAILBOX, REMOVE_MAILBOX, SUBSCRIBE, UNSUBSCRIBE, ACK, CREDIT)
@@ -248,6 +248,7 @@ class Session:
             except RemoteError as error:
                 self._face.metrics.count("evanesce_frames", "unknown", str(error.reason))
                 raise _Refused(REFUSED, str(error.reason)) from None
+            await self._share("proofs_per_client" if form is PROVE else "frames_per_client")
             if form is CREDIT:
                 self._grant(*fields)
             elif form is PROVE:
@@ -255,6 +256,11 @@ class Session:
             else:
                 await self._begin(form, fields)
             await asyncio.sleep(0)  # who sends without end gets no more than its turn
+
+    async def _share(self, kind: str) -> None:
+        """Wait for this client's share of frames: meanwhile nothing more of it is read."""
+        while wait := self._face.rates.take(kind, self._client):
+            await asyncio.sleep(min(wait, WAIT_SECONDS))
 
     def _grant(self, envelopes: int, octets: int) -> None:
         self._credit.give(envelopes, octets)
@@ -279,7 +285,7 @@ class Session:
         """Remember that it was proved; past the bound, the one unused for longest is forgotten."""
         if address in self._readings:
             return
-        if len(self._readings) >= PROVED * self._face.settings.session_mailboxes:
+        if len(self._readings) >= self._face.settings.session_mailboxes:
             idle = (old for old, reading in self._readings.items()
                     if reading.unwatch is None and reading.busy is None)  # fmt: skip
             oldest = next(idle, None)
@@ -409,7 +415,9 @@ class Session:
             for address, _ in turn:
                 self._mark_later(address)
             return
-        sent = 0
+        held = sum(len(item.data) for some in given if not isinstance(some, Reason)
+                   for item in some.items)  # fmt: skip
+        self._note(held)  # from here on, not only when the last of it is written
         for (address, reading), some in zip(turn, given, strict=True):
             if isinstance(some, Reason):
                 if some is Reason.UNKNOWN_MAILBOX:
@@ -418,9 +426,8 @@ class Session:
                     self._mark_later(address)
                 continue
             for item in some.items:
-                sent += await self._deliver(address, item)
-        if sent:
-            self._note(sent)
+                await self._deliver(address, item)
+        if held:
             await self._drained()
         for (address, _), some in zip(turn, given, strict=True):
             if not isinstance(some, Reason) and some.more:
@@ -429,8 +436,8 @@ class Session:
                 else:
                     self._held.add(address)
 
-    async def _deliver(self, address: bytes, item: Waiting) -> int:
-        """Send what waits; how many bytes that were."""
+    async def _deliver(self, address: bytes, item: Waiting) -> None:
+        """Send what waits."""
         metrics = self._face.metrics
         if item.is_notice:
             frame = NOTICE.build(address, item.id, item.data)
@@ -442,7 +449,6 @@ class Session:
             await self._send(frame)
             metrics.count("evanesce_deliveries")
             metrics.count("evanesce_delivered_bytes", by=len(item.data))
-        return len(frame)
 
     def _mark_later(self, address: bytes) -> None:
         asyncio.get_running_loop().call_later(BUSY_SECONDS, self._mark, address)
