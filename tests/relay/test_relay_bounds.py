@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evanesce.errors import RemoteError
+from evanesce.errors import Reason, RemoteError
 from evanesce.limits import HOUR
 from evanesce.primitives import H
 from evanesce.relay import boxes as boxes_module
@@ -256,3 +256,21 @@ async def test_a_full_store_takes_no_notes_but_erases(tmp_path: Path) -> None:
     assert await ids_of(relay, box) == [waiting]
     await relay.recall([box.recalled(waiting), *(box.recalled(new_id()) for _ in range(50))])
     assert await ids_of(relay, box) == []
+
+
+async def test_who_waits_too_long_for_a_mailbox_is_told_and_nobody_loses_its_view(
+    bench: Bench, rows: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that hangs would else be followed by all who asked meanwhile and are long gone."""
+    monkeypatch.setattr(logs, "_PATIENCE", 0.05)
+    relay = await bench.relay()
+    one, other = await make(relay, 2)
+    assert taken(await put(relay, one, new_id()))
+    assert taken(await put(relay, other, new_id()))
+    async with relay._boxes.hold([one.address]):
+        with pytest.raises(RemoteError) as caught:
+            await relay.put([other.posted(), one.posted()])
+        assert caught.value.reason is Reason.RELAY_BUSY
+    reads = len(rows.read_bytes)
+    assert taken(await relay.put([other.posted(), one.posted()]))
+    assert len(rows.read_bytes) == reads

@@ -37,6 +37,7 @@ _READ_COLD: Final = 32  # where nothing is known: each may hold an envelope of 2
 _READ_FIRST: Final = 16  # of them at first
 _READ_BYTES: Final = 4 << 20  # about what is read at once, and remembered of what was
 _ATTEMPTS: Final = 64
+_PATIENCE: Final = 10.0  # seconds in which others are done with a box: whoever asked may be gone
 _LOOK_AGAIN: Final = 60  # seconds until it is looked whether they differ by more
 
 
@@ -103,11 +104,8 @@ class Log:
             missing = [owner for owner in ordered if self._views.get(owner) is None]
             await asyncio.gather(*(self.look(owner, keep=False) for owner in missing))
         locks = [self._lock(owner) for owner in ordered]
-        held = 0
+        await _acquire(locks)  # in the order of the owners, so that nobody waits in a circle
         try:
-            for lock in locks:  # in the order of the owners, so that nobody waits in a circle
-                await lock.acquire()
-                held += 1
             views = {owner: self._views.get(owner) or View(owner, self._derive(owner))
                      for owner in ordered}  # fmt: skip
             await self._refresh(views.values(), only_add=only_add, room=Room(0))
@@ -116,11 +114,11 @@ class Log:
                 if not view.unsure:
                     self._keep(view)
         except BaseException:
-            for owner in ordered[:held]:
+            for owner in ordered:
                 self._views.drop(owner)
             raise
         finally:
-            for lock in locks[:held]:
+            for lock in locks:
                 lock.release()
 
     async def look(
@@ -482,3 +480,19 @@ def _cut(todo: _Todo, most: int) -> tuple[_Todo, _Todo]:
         if places > most and count:
             return todo[:count], todo[count:]
     return todo, []
+
+
+async def _acquire(locks: Sequence[asyncio.Lock]) -> None:
+    """Take all of these, or none. Raise `StoreFailure` when others do not let go of one."""
+    held: list[asyncio.Lock] = []
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            for lock in locks:
+                await lock.acquire()
+                held.append(lock)
+    except BaseException as error:
+        for lock in held:
+            lock.release()
+        if isinstance(error, TimeoutError):
+            raise StoreFailure("others are at work on this mailbox for too long") from None
+        raise
