@@ -24,7 +24,8 @@ def relay() -> Iterator[RelayProcess]:
 @pytest.mark.parametrize("name", TRANSPORT_CHECKS)
 async def test_a_relay_is_what_a_transport_has_to_be(relay: RelayProcess, name: str) -> None:
     seed = 1 + TRANSPORT_CHECKS.index(name)  # on one relay each check has mailboxes of its own
-    await check_transport(lambda: relayed(relay.url), Claims(), only=name, examples=8, seed=seed)
+    claims = Claims(pushes=True)
+    await check_transport(lambda: relayed(relay.url), claims, only=name, examples=8, seed=seed)
 
 
 def _bench(transport: RelayTransport, seed: str) -> Bench:

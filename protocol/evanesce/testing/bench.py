@@ -33,6 +33,7 @@ class Claims:
     full: bool = True  # refuses past 1,000 envelopes
     remembers: bool = True  # what was acked through one connection is gone for all others
     directory: bool = True  # is a `KeyDirectory`
+    pushes: bool = False  # sends on ahead: what came before a recall may be received after it
     largest: int = MAX_ENVELOPE  # bytes of envelope
     grace: float = 0.2  # seconds in which nothing must come, before that counts as never
     patience: float = 20.0  # seconds in which all must come, before it counts as lost
