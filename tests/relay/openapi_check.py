@@ -34,7 +34,7 @@ PLENTY = [
 # So that it is not refusals alone that were compared.
 WANTED = {"/v1/put 200", "/v1/recall 200", "/v1/publish 204", "/v1/claim 204", "/v1/blobs 204",
           "/v1/blobs/{hash} 404", "/v1/blobs/delete 404", "/v1/put 400", "/v1/put 405",
-          "/v1/put 415", "/v1/mailboxes 400", "/v1/about 200", "/healthz 200", "/readyz 200",
+          "/v1/put 415", "/v1/mailboxes 426", "/v1/about 200", "/healthz 200", "/readyz 200",
           "/openapi.json 200"}  # fmt: skip
 
 
