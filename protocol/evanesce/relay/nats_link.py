@@ -217,7 +217,7 @@ class NatsLink:
         self._open[number] = _Question(done, many)
         try:
             await client.publish(subject, data, reply=self._inbox + number, headers=headers)
-        except Exception as error:
+        except Exception as error:  # the library's, its socket's or its codec's: it was not sent
             done.cancel()
             if client is self._client and not client.is_connected:
                 self._lost()
@@ -314,7 +314,7 @@ class NatsLink:
                 Reason.BAD_STORE,
                 f"these credentials need {error.name}: pip install 'nats-py[nkeys]'",
             ) from None
-        except Exception as error:
+        except Exception as error:  # whatever stopped it, there is no connection: tried again
             with contextlib.suppress(Exception):
                 await client.close()
             if "authorization" in str(error).lower():

@@ -94,7 +94,7 @@ class NatsReads:
                 failure: Exception | None = None
                 try:
                     found = await self._read(stream, ready)
-                except Exception as error:
+                except Exception as error:  # passed on to each who waits for this reading
                     failure = error
                 for _, turn in ready:
                     if turn.read is None or turn.read.done():

@@ -216,7 +216,7 @@ class RelayProcess:
         try:
             await self.relay.tick()
             usage = await self._store.usage()
-        except Exception as error:
+        except Exception as error:  # the next round tries again: a relay must go on forgetting
             self._tick_failed = True
             self._metrics.count("evanesce_ticks", "failed")
             self._log.failure("tick-failed", error)
@@ -233,7 +233,7 @@ class RelayProcess:
         try:
             given = await give_due(self.relay, self._config.ledger_folder, self._clock.hour(),
                                    keys=self._config.keys_folder)  # fmt: skip
-        except Exception as error:
+        except Exception as error:  # of the operator's files: mail goes on, and it is tried again
             self._log.failure("notices-failed", error)
         else:
             if given:

@@ -59,7 +59,7 @@ class HttpConnection(H11Protocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._take_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own annotation
         """A client has come."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(BUFFER)
@@ -156,7 +156,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             response = accept(request)
             return response if response.status_code == 101 else _bad_handshake(response)
 
-        self.conn.accept = accept_or_tell  # type: ignore[method-assign]
+        self.conn.accept = accept_or_tell  # type: ignore[method-assign]  # the parser's only hook
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has asked for a WebSocket."""

@@ -409,7 +409,7 @@ class Session:
         wanted = [(address, reading.cursor) for address, reading in turn]
         try:
             given = await self._face.relay.fetch_all(wanted, envelopes, octets, EACH_ENVELOPES)
-        except Exception as error:
+        except Exception as error:  # whatever it was, nothing was given: those mailboxes come again
             if not isinstance(error, RemoteError):
                 self._face.log.failure("frame-failed", error)
             for address, _ in turn:
