@@ -21,6 +21,7 @@ from ...primitives import H, check_sign_key, verify
 from ...relay_formats import (
     ACK,
     CHALLENGE,
+    CLIENT_FRAMES,
     CREDIT,
     DELIVERY,
     DONE,
@@ -31,8 +32,9 @@ from ...relay_formats import (
     SUBPROTOCOL,
     SUBSCRIBE,
     UNSUBSCRIBE,
+    read_frame,
 )
-from ...wire import Form, decode, kind_of
+from ...wire import Form
 from ..credit import Credit
 from ..relay import Cursor, Waiting
 from .errors import BUSY_SECONDS, seconds_of
@@ -51,10 +53,6 @@ STOP_SECONDS: Final = 5.0  # for what is under way when a connection ends
 
 NORMAL, GOING_AWAY, REFUSED, FAILED, OVERLOADED = 1000, 1001, 1008, 1011, 1013
 WAIT_SECONDS: Final = 1.0  # of who is past its share of frames, before it is looked at again
-_FORMS: Final = {
-    form.type: form
-    for form in (PROVE, MAKE_MAILBOX, REMOVE_MAILBOX, SUBSCRIBE, UNSUBSCRIBE, ACK, CREDIT)
-}
 
 
 class Connection(Protocol):
@@ -458,13 +456,7 @@ def _parse(message: Message) -> tuple[Form, list[Any]]:
     data = message.get("bytes")
     if data is None:
         raise RemoteError(Reason.BAD_FORM, "a text frame")
-    value = decode(data, limit=FRAME_BYTES)
-    form = _FORMS.get(kind_of(value))
-    if form is None:
-        raise RemoteError(Reason.WRONG_TYPE, "not a frame of a client")
-    if len(data) > form.limit:
-        raise RemoteError(Reason.TOO_LARGE, form.name)
-    return form, form.read(value)
+    return read_frame(data, CLIENT_FRAMES)
 
 
 def _told(reason: Reason | None) -> str:
