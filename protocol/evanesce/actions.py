@@ -18,7 +18,7 @@ from .keypackage import Card, KeyPackage
 from .ledger import Recipient, Report, commit_key
 from .mailbox import MailboxKeys
 from .membership import Mode, Policy, Role
-from .operations import Operation, Resync
+from .operations import Resync, Wish
 from .ports import Transaction
 from .room import Room
 from .speech import Sent
@@ -176,7 +176,7 @@ def commit(
     engine: Engine,
     tx: Transaction,
     room: Room,
-    operations: Sequence[Operation],
+    operations: Sequence[Wish],
     guests: Sequence[Guest],
     now: int,
 ) -> CommitMade:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import actions, burning, repairing, resyncing, viewing
+from .applying import CommitApplied
 from .arrival import Arrival
 from .content import Announcement, Burn, Leave, Said, Viewed
 from .conversation import Conversation
@@ -36,7 +37,6 @@ from .formats import (
     RESYNC_REQUEST,
     SIGNED,
 )
-from .group import CommitApplied
 from .identity import open_signed
 from .inbox import Kept
 from .joining import take_invitation

@@ -9,9 +9,10 @@ from .errors import LocalError, Reason, local_fault
 from .formats import OPERATION_LIMIT
 from .holdings import next_prekey
 from .keypackage import Card
-from .limits import MAX_MEMBERS, MAX_NAME, MAX_PROOFS
+from .limits import MAX_MEMBERS, MAX_NAME
 from .membership import Mode, Policy, Role
-from .operations import Add, Operation, Remove, SetRole, apply_operations
+from .operations import Add, Wish, apply_operations, signed_operations
+from .pending import embedded
 from .ports import Transaction
 from .primitives import SUITE_1
 from .room import Room
@@ -69,7 +70,7 @@ def check_commit(
     engine: Engine,
     tx: Transaction,
     room: Room,
-    operations: Sequence[Operation],
+    wishes: Sequence[Wish],
     guests: Sequence[tuple[Card, Role]],
     now: int,
     claims: Claims,
@@ -81,18 +82,15 @@ def check_commit(
     room.state.require_active()
     if room.direct:
         raise LocalError(Reason.WRONG_MODE, "a direct room has turns, not commits")
-    if len(operations) + len(guests) > OPERATION_LIMIT:
+    if len(wishes) + len(guests) > OPERATION_LIMIT:
         raise LocalError(Reason.TOO_LARGE, f"a commit has at most {OPERATION_LIMIT} operations")
     _check_cards(engine, tx, [card for card, _ in guests], now, claims)
-    targets = {op.member for op in operations if isinstance(op, Remove | SetRole)}
-    proofs = [
-        room.state.leaving[member]
-        for member in room.leaving
-        if member != room.own_id and member not in targets
-    ]  # the commit will hold them: who leaves makes room for others
-    added = [Add(card.package, role) for card, role in guests]
+    state, added = room.state, [Add(card.package, role) for card, role in guests]
     with local_fault():
+        operations = signed_operations(
+            engine.owner, room.id, state.me, room.roster, room.epoch, wishes
+        )
         apply_operations(
-            room.roster, room.policy, room.state.suite, room.id, room.transcript, room.state.me,
-            0, [*operations, *added], proofs[:MAX_PROOFS],
+            room.roster, room.policy, state.suite, room.id, room.epoch, room.transcript, state.me,
+            0, [*operations, *added], embedded(state, operations),
         )  # fmt: skip  # time 0: whether what is claimed has expired is seen then

@@ -13,8 +13,9 @@ from .keypackage import KeyPackage
 from .limits import MAX_INDEX
 from .membership import Credential, Member, Mode, Policy, Role, Roster, creator_id, member_id
 from .membership import state_hash as hash_state
-from .operations import LEAVE_PROOF, Operation, operation_from_value
+from .operations import Operation, operation_from_value
 from .primitives import H, Suite, check_dh_key, sign, suite, verify
+from .proofs import Proof, ProofKind
 
 __all__ = ["Commit", "Genesis", "SignedCommit", "direct_commit"]
 
@@ -30,7 +31,7 @@ class Commit:
     committer: bytes
     time: int
     operations: tuple[Operation, ...]
-    proofs: tuple[bytes, ...]
+    proofs: tuple[Proof, ...]
     entry: bytes
     ephemeral_key: bytes
     state_hash: bytes
@@ -44,7 +45,7 @@ class Commit:
         committer: bytes,
         time: int,
         operations: Sequence[Operation],
-        proofs: Sequence[bytes],
+        proofs: Sequence[Proof],
         entry: bytes,
         ephemeral_key: bytes,
         state_hash: bytes,
@@ -55,7 +56,7 @@ class Commit:
         data = COMMIT.build(
             room, epoch, transcript, committer, time,
             [operation.value() for operation in operations],
-            [[LEAVE_PROOF, proof] for proof in proofs],
+            [proof.value() for proof in proofs],
             entry, ephemeral_key, state_hash,
         )  # fmt: skip
         return cls(data, room, epoch, transcript, committer, time, tuple(operations),
@@ -65,18 +66,16 @@ class Commit:
     def parse(cls, data: bytes) -> Commit:
         """Read a commit (REQ-EPOCH-11).
 
-        Raise `RemoteError`: as `Form.parse`; bad-proof for a kind of proof this version does not
-        know; bad-key (ephemeral key); those of `KeyPackage.parse`; bad-policy, wrong-mode.
+        Raise `RemoteError`: as `Form.parse`; bad-key (ephemeral key); those of `KeyPackage.parse`;
+        bad-policy, wrong-mode.
         """
         (room, epoch, transcript, committer, time, operations, proofs, entry, ephemeral_key,
          state) = COMMIT.parse(data)  # fmt: skip
-        for kind, _ in proofs:
-            if kind != LEAVE_PROOF:
-                raise RemoteError(Reason.BAD_PROOF, "a proof of a kind this version does not know")
         check_dh_key(ephemeral_key)
         return cls(data, room, epoch, transcript, committer, time,
                    tuple(operation_from_value(value) for value in operations),
-                   tuple(proof for _, proof in proofs), entry, ephemeral_key, state)  # fmt: skip
+                   tuple(Proof(ProofKind(kind), signed) for kind, signed in proofs),
+                   entry, ephemeral_key, state)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .events import MessageHandle, Person
     from .keypackage import Card
     from .ledger import Report, SentMessage
-    from .operations import Operation
+    from .operations import Wish
     from .pins import Pin
     from .room import Room
 
@@ -45,7 +45,7 @@ class Host(Protocol):
         """Send; return the message id, with the report."""
 
     async def commit(
-        self, room: bytes, operations: Sequence[Operation], guests: Sequence[tuple[Card, Role]]
+        self, room: bytes, operations: Sequence[Wish], guests: Sequence[tuple[Card, Role]]
     ) -> int:
         """Commit; return the number of the new epoch."""
 

@@ -19,7 +19,7 @@ from .inbox import Kept
 from .keypackage import Card
 from .ledger import Report, SentMessage, commit_key
 from .membership import Mode, Policy, Role
-from .operations import Operation
+from .operations import Wish
 from .overview import Overview
 from .pinning import Pinning
 from .ports import Clock, Store, SystemClock, Transaction, Transport
@@ -201,7 +201,7 @@ class Device(Pinning, Overview):
         return await self._run(speak)
 
     async def commit(
-        self, room: bytes, operations: Sequence[Operation], guests: Sequence[tuple[Card, Role]]
+        self, room: bytes, operations: Sequence[Wish], guests: Sequence[tuple[Card, Role]]
     ) -> int:
         """Commit to a group; return the number of the new epoch. See `Conversation`."""
         if guests:

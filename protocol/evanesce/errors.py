@@ -64,6 +64,9 @@ class Reason(StrEnum):
     OWN_MESSAGE = "own-message"
     EARLY_COMMIT = "early-commit"
     FORK = "fork"
+    NO_SLOT = "no-slot"
+    REMOVAL_PENDING = "removal-pending"
+    EQUIVOCATION = "equivocation"
     ROOM_CLOSED = "room-closed"
     REFRESH_AWAITED = "refresh-awaited"
     # Chains and messages

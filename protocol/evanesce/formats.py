@@ -14,12 +14,14 @@ from .limits import (
     MAX_COMMIT,
     MAX_CONTENT,
     MAX_ENVELOPE,
+    MAX_EPOCHS,
     MAX_INDEX,
     MAX_INVITATION,
     MAX_MEMBERS,
     MAX_NAME,
     MAX_NAMED,
     MAX_PROOFS,
+    MAX_SPARED,
     ONE_TIME_PREKEYS,
 )
 from .wire import Form, array, binary, boolean, maybe, record, text, uint
@@ -40,6 +42,7 @@ SECONDS: Final = uint(2**32 - 1)
 MAILBOX: Final = record(ID, PUBLIC_KEY, SALT)  # address, envelope key, write capability
 POLICY: Final = record(uint(2), boolean, maybe(SECONDS), SECONDS)
 LAST_SPOKEN: Final = record(PREFIX, COUNT)
+ORDER: Final = record(uint(3), COUNT, TIME, ROLE, COUNT)  # of a commit among its siblings
 OPERATION_LIMIT: Final = 1_000
 
 _SIGNED_LIMIT: Final = 1_024
@@ -47,10 +50,10 @@ _BODY_LIMIT: Final = 896  # of a signed object: what its heads and signature lea
 _SMALL: Final = binary(1, _SIGNED_LIMIT)  # an embedded signed object
 
 # Operations of a commit. The first item says which.
-ADD, REMOVE, SET_ROLE, SET_POLICY, RESYNC = 0, 1, 2, 3, 4
+ADD, SANCTIONED, SET_ROLE, SET_POLICY, RESYNC = 0, 1, 2, 3, 4
 _OPERATIONS: Final = {
     ADD: record(uint(), _SMALL, ROLE),
-    REMOVE: record(uint(), ID, ID),
+    SANCTIONED: record(uint(), _SMALL),
     SET_ROLE: record(uint(), ID, ROLE),
     SET_POLICY: record(uint(), POLICY),
     RESYNC: record(uint(), _SMALL),
@@ -58,7 +61,7 @@ _OPERATIONS: Final = {
 
 
 def _operation(value: object) -> object:
-    """An operation: ``[0, key package, role] | [1, member, admission] | [2, member, role] | …``."""
+    """An operation: ``[0, key package, role] | [1, sanction] | [2, member, role] | …``."""
     kind = value[0] if isinstance(value, list | tuple) and value else None
     if type(kind) is not int:
         kind = -1
@@ -118,6 +121,7 @@ WELCOME: Final = Form(
         POLICY,
         binary(32),  # epoch secret
         array(record(ID, text(MAX_NAME), maybe(MAILBOX)), MAX_MEMBERS),  # directory
+        array(record(PREFIX, maybe(ORDER)), MAX_EPOCHS),  # trail
     ),
 )
 ROSTER: Final = Form(
@@ -127,9 +131,10 @@ ROSTER: Final = Form(
     (
         COUNT,  # the next seniority
         array(
-            # member, role, seniority, identity keys (signature, DH), admission, credential,
-            # time of the request by which it was last let in anew
-            record(ID, ROLE, COUNT, PUBLIC_KEY, PUBLIC_KEY, ID, _SMALL, maybe(TIME)),
+            # member, role, seniority, identity keys (signature, DH), admission, sponsor's
+            # seniority, epoch of its role, credential, time of the request by which it was last
+            # let in anew
+            record(ID, ROLE, COUNT, PUBLIC_KEY, PUBLIC_KEY, ID, COUNT, COUNT, _SMALL, maybe(TIME)),
             MAX_MEMBERS,
             least=1,
         ),
@@ -161,9 +166,9 @@ COMMIT: Final = Form(
         ID,  # the parent's transcript hash
         ID,  # committer
         TIME,
-        # kind, then: key package, role | member, admission | member, role | policy | request
+        # kind, then: key package, role | sanction | member, role | policy | request
         array(_operation, OPERATION_LIMIT),
-        array(record(uint(1), _SMALL), MAX_PROOFS),  # kind, signed request
+        array(record(uint(1), _SMALL), MAX_PROOFS),  # kind, signed leave request or sanction
         _SMALL,  # the committer's new signed member entry
         PUBLIC_KEY,  # ephemeral key
         ID,  # state hash
@@ -189,6 +194,12 @@ DIRECT_COMMIT: Final = Form(
     (ID, EPOCH, ID, ID, PUBLIC_KEY, PUBLIC_KEY, maybe(_SMALL)),
 )
 LEAVE_REQUEST: Final = Form("leave request", 14, 256, (ID, ID, ID))  # room, member, admission
+SANCTION: Final = Form(
+    "sanction",
+    21,
+    _BODY_LIMIT,
+    (ID, ID, ID, ID, maybe(ROLE), EPOCH, maybe(array(PREFIX, MAX_SPARED))),
+)  # room, member, admission, author, role, epoch, spared
 HEADER: Final = Form(
     "header",
     15,
@@ -200,7 +211,7 @@ HEADER: Final = Form(
         COUNT,  # index
         SALT,
         maybe(LAST_SPOKEN),
-        uint(1),  # flags: bit 0, I committed a loser at this parent
+        uint(1),  # flags: bit 0, the sender has strayed
         # direct rooms: leaf key, ephemeral key, slot, signed member entry
         maybe(record(PUBLIC_KEY, PUBLIC_KEY, SLOT, maybe(_SMALL))),
     ),

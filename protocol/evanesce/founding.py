@@ -17,6 +17,7 @@ from .errors import HeldError, Reason, RemoteError, local_fault
 from .formats import GENESIS, WELCOME
 from .identity import IdentityKeys
 from .invitation import Invitation, open_invitation, seal_invitation
+from .kept_epoch import Epoch
 from .keypackage import KeyPackage, KeyPackageKeys
 from .limits import LAST_RESORT_WEAK, MAX_CLOCK_LEAD, MAX_COMMIT, MAX_NAME
 from .mailbox import Mailbox
@@ -44,7 +45,8 @@ from .primitives import (
     sign_keypair,
 )
 from .resync import ResyncRequest
-from .state import Contact, Epoch, RoomState
+from .state import Contact, RoomState
+from .tree import Trail, as_trail
 from .wire import check_time, decode, kind_of, utf8
 
 __all__ = ["Invited", "found_room", "join_room", "make_welcome"]
@@ -94,9 +96,6 @@ def found_room(
     if policy.mode is not Mode.DIRECT:
         signature = SignedCommit.make(genesis.data, keys.confirmation, room_sign).signature
     directory = {own: Contact(name, mailbox)}
-    welcome = make_welcome(
-        genesis.data, keys.confirmation, signature, None, roster, policy, secret, directory
-    )
     epoch, sending = Epoch.open(
         keys, algorithms, room, own,
         number=0,
@@ -113,6 +112,10 @@ def found_room(
         state.weak_until = now + LAST_RESORT_WEAK
     state.enter(epoch, sending, now)
     members = list(roster)[1:]
+    welcome = make_welcome(
+        genesis.data, keys.confirmation, signature, None, roster, policy, secret, directory,
+        () if policy.mode is Mode.DIRECT else ((epoch.prefix, None),),
+    )  # fmt: skip
     with local_fault():
         return state, {
             member.id: seal_invitation(owner, guest.package, guest.prekey_index, welcome, random)
@@ -129,6 +132,7 @@ def make_welcome(
     policy: Policy,
     secret: bytes,
     directory: dict[bytes, Contact],
+    trail: Trail,
 ) -> bytes:
     """The payload of an invitation: all that admits its receiver (REQ-INV-05)."""
     return WELCOME.build(
@@ -138,6 +142,7 @@ def make_welcome(
             for member in roster
             if (contact := directory.get(member.id)) is not None
         ],
+        [list(step) for step in trail],
     )  # fmt: skip
 
 
@@ -153,7 +158,7 @@ def join_room(
     invitation = Invitation.parse(data)
     welcome = open_invitation(owner, keys, invitation)
     (commit, confirmation, signature, parent_credential, roster_bytes, policy_value, secret,
-     listed) = WELCOME.parse(welcome)  # fmt: skip
+     listed, trail) = WELCOME.parse(welcome)  # fmt: skip
     policy = Policy.from_value(policy_value)
     if kind_of(decode(commit, limit=MAX_COMMIT)) == GENESIS.type:
         admission = _check_genesis(
@@ -210,6 +215,7 @@ def join_room(
     )
     if direct and keys.package.last_resort:
         state.weak_until = now + LAST_RESORT_WEAK
+    state.joined, state.trail = now, as_trail(trail)
     state.enter(epoch, sending, now)
     return state, invitation
 

@@ -35,18 +35,24 @@ def take_invitation(arrival: Arrival, data: bytes) -> Room | None:
     room, _ = Room.join(engine.owner, shelved.keys, data, now)
     old = engine.rooms.get(room.id)
     anew = resyncing.is_answer(engine, invitation, old, room)
+    moved = not anew and old is not None and room.moves(old, invitation.inviter, now)
+    if old is not None and (anew or moved):
+        room.take_over(old, moved=moved)
     if anew:
         resyncing.start_anew(engine, tx, room.id)
-    elif old is not None and not old.closed:
+    elif old is not None and not old.closed and not moved:
         # Perhaps it has been removed and added again, and has yet to learn of the first.
         raise HeldError(Reason.ALREADY_MEMBER, "this device is in that room")
     tx.put(seen, encode([room.id, now + PACKAGE_LIFETIME + SIGNED_PREKEY_GRACE]))
     if not anew:  # else the package has gone along with the request
         keys = shelved.keys.without(invitation.prekey_index)
         engine.put_package(tx, replace(shelved, keys=keys))
-    own = OwnMailbox(MailboxKeys.generate(engine.random), room.id)
-    engine.put_mailbox(tx, own)
-    engine.add_room(tx, room, RoomMeta(own.keys.mailbox.address, announced=False))
+    if moved:  # its mailbox stays: those it knew may still write there
+        engine.add_room(tx, room, replace(engine.meta[room.id], announced=False))
+    else:
+        own = OwnMailbox(MailboxKeys.generate(engine.random), room.id)
+        engine.put_mailbox(tx, own)
+        engine.add_room(tx, room, RoomMeta(own.keys.mailbox.address, announced=False))
     inviter = room.roster.of(invitation.inviter)
     assert inviter is not None  # joining has checked it
     conversation = arrival.faces.conversation(room.id)

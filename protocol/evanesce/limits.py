@@ -31,6 +31,11 @@ MAX_MEMBERS: Final = 1_000
 # Proofs in a commit; each is verified by every member.
 MAX_PROOFS: Final = 16
 
+# Members that a removal says it does not take along: its signed form stays a small object.
+MAX_SPARED: Final = 64
+# What lost commits did to members is done again by any commit for so long.
+NOTED_LIFETIME: Final = 30 * DAY
+
 # The forward jump: how many message keys of a chain one message may skip. It bounds the work that
 # a forged index can cause (about 1 ms) and the keys one chain may keep.
 MAX_JUMP: Final = 1_000
@@ -43,6 +48,12 @@ MAX_INDEX: Final = 2**32 - 1
 # Epochs that are over stay readable for late messages, and siblings of their commits recognisable.
 EPOCH_GRACE: Final = 72 * HOUR
 MAX_EPOCHS: Final = 256
+
+# Commits on one epoch are ordered by the hour of their time first: clocks differ by less.
+FORK_BUCKET: Final = HOUR
+
+# How long after it has joined a device can be brought over to another branch.
+MOVE_WINDOW: Final = 72 * HOUR
 
 # A commit that claims to be later than this after the receiver's clock waits.
 MAX_CLOCK_LEAD: Final = 5 * 60

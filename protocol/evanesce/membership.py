@@ -165,6 +165,8 @@ class Member:
     identity: Identity
     admission: bytes  # hash of the package or entry that admitted it; no refresh changes it
     credential: Credential
+    sponsor: int = 0  # seniority of the member that admitted it
+    ranked: int = 0  # number of the epoch in which it was last given its role
     resynced: int | None = None  # time of the request by which it was last let in anew
 
     @property
@@ -211,8 +213,10 @@ class Roster:
         """Whether a member joined by a last-resort package and has not refreshed (REQ-MEM-09)."""
         return any(m.credential.awaits_refresh for m in self)
 
-    def admit(self, member: bytes, role: Role, package: KeyPackage) -> Roster:
-        """Add a member at the end.
+    def admit(
+        self, member: bytes, role: Role, package: KeyPackage, *, sponsor: int = 0, epoch: int = 0
+    ) -> Roster:
+        """Add a member at the end, admitted by who has seniority `sponsor`, in this epoch.
 
         Raise `RemoteError`: already-member, too-many-members, bad-form (2^32 have been admitted).
         """
@@ -224,7 +228,9 @@ class Roster:
         place = self.next_seniority
         if place >= MAX_INDEX:
             raise RemoteError(Reason.BAD_FORM, "no seniority is left")
-        entry = Member(member, role, place, package.identity, package.hash, credential)
+        entry = Member(
+            member, role, place, package.identity, package.hash, credential, sponsor, epoch
+        )
         return Roster({**self.members, member: entry}, place + 1)
 
     def remove(self, member: bytes) -> Roster:
@@ -234,15 +240,21 @@ class Roster:
         return Roster(kept, self.next_seniority)
 
     def change(
-        self, member: bytes, *, role: Role | None = None, credential: Credential | None = None
+        self,
+        member: bytes,
+        *,
+        role: Role | None = None,
+        epoch: int = 0,
+        credential: Credential | None = None,
     ) -> Roster:
-        """The roster with one member's role or credential changed; its place stays."""
+        """The roster with one member's role or credential changed; its place stays.
+
+        `epoch` is the number of the epoch in which it gets another role.
+        """
         old = self[member]
-        new = replace(
-            old,
-            role=old.role if role is None else role,
-            credential=credential or old.credential,
-        )
+        new = replace(old, credential=credential or old.credential)
+        if role is not None and role != old.role:
+            new = replace(new, role=role, ranked=max(epoch, old.ranked))
         return Roster({**self.members, member: new}, self.next_seniority)
 
     def resync(self, member: bytes, package: KeyPackage, time: int) -> Roster:
@@ -252,12 +264,15 @@ class Roster:
         )
         return Roster({**self.members, member: new}, self.next_seniority)
 
-    def with_owner(self) -> Roster:
-        """The roster in which, when no owner is left, the highest-ranked is owner (REQ-MEM-08)."""
+    def with_owner(self, epoch: int) -> Roster:
+        """The roster in which, when no owner is left, the highest-ranked is owner (REQ-MEM-08).
+
+        `epoch` is the number of the epoch that is opened.
+        """
         if not self.members or any(m.role == Role.OWNER for m in self):
             return self
         first = min(self, key=lambda m: m.rank)
-        return self.change(first.id, role=Role.OWNER)
+        return self.change(first.id, role=Role.OWNER, epoch=epoch)
 
     def encode(self) -> bytes:
         """The canonical bytes, which the state hash and the context cover."""
@@ -265,7 +280,7 @@ class Roster:
             self.next_seniority,
             [
                 [m.id, int(m.role), m.seniority, m.identity.sign_key, m.identity.dh_key,
-                 m.admission, m.credential.signed, m.resynced]
+                 m.admission, m.sponsor, m.ranked, m.credential.signed, m.resynced]
                 for m in self
             ],
         )  # fmt: skip
@@ -284,7 +299,8 @@ class Roster:
         members: dict[bytes, Member] = {}
         identities: set[Identity] = set()
         last = -1
-        for key, role, seniority, sign_key, dh_key, admission, signed, resynced in values:
+        for (key, role, seniority, sign_key, dh_key, admission, sponsor, ranked, signed,
+             resynced) in values:  # fmt: skip
             identity = Identity(sign_key, dh_key)
             if key in members or identity in identities or not last < seniority < next_seniority:
                 raise RemoteError(Reason.BAD_FORM, "roster out of order, or a member twice")
@@ -295,12 +311,14 @@ class Roster:
                 known is None
                 or known.credential.signed != signed
                 or known.identity != identity
-                or (known.role, known.seniority, known.admission, known.resynced)
-                != (role, seniority, admission, resynced)
+                or (known.role, known.seniority, known.admission, known.sponsor, known.ranked,
+                    known.resynced)
+                != (role, seniority, admission, sponsor, ranked, resynced)
             ):
                 credential = Credential.parse(signed, room, key, identity, verified=verified)
                 known = Member(
-                    key, Role(role), seniority, identity, admission, credential, resynced
+                    key, Role(role), seniority, identity, admission, credential, sponsor, ranked,
+                    resynced,
                 )
             members[key] = known
             identities.add(identity)

@@ -14,11 +14,12 @@ from .limits import MAX_CIPHERTEXT
 from .membership import Mode
 from .primitives import SIGNATURE_BYTES, TAG_BYTES, H, decrypt, encrypt, equal, sign, verify
 
-__all__ = ["Header", "OpenedMessage", "ParsedMessage", "TurnFields", "message_id", "open_message",
-           "seal_message"]  # fmt: skip
+__all__ = ["STRAYED", "Header", "OpenedMessage", "ParsedMessage", "TurnFields", "message_id",
+           "open_message", "seal_message"]  # fmt: skip
 
 _LABEL = b"message"
 _COMMITMENT_BYTES = 32
+STRAYED = 1  # flag: the sender has opened or spoken in an epoch beside its path (REQ-EPOCH-30)
 
 
 class TurnFields(NamedTuple):

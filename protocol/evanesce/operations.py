@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import Reason, RemoteError
-from .formats import ADD, LEAVE_REQUEST, REMOVE, RESYNC, SET_POLICY, SET_ROLE
-from .identity import IdentityKeys, open_signed, seal_signed
+from .formats import ADD, RESYNC, SET_POLICY, SET_ROLE
+from .identity import IdentityKeys
 from .keypackage import KeyPackage
+from .limits import MAX_COMMIT
 from .membership import Credential, Member, Policy, Role, Roster, member_id
-from .primitives import Suite, verify
+from .primitives import Suite
+from .proofs import Proof, Sanction, made_for, sanction
 from .resync import ResyncRequest
-from .wire import Value
+from .wire import Value, decode, encode
 
-__all__ = ["Add", "Outcome", "Remove", "Resync", "SetPolicy", "SetRole", "apply_operations",
-           "leave_request", "operation_from_value"]  # fmt: skip
-
-_LEAVE_LABEL = b"leave request"
-LEAVE_PROOF = 0
+__all__ = ["Add", "Operation", "Outcome", "Remove", "Resync", "SetPolicy", "SetRole", "Wish",
+           "apply_operations", "dump_operations", "load_operations", "operation_from_value",
+           "signed_operations"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,18 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Remove a member; its admission hash makes sure that the one meant is the one removed."""
+    """Remove a member: a wish, which its author has yet to sign as a sanction.
+
+    Its admission hash makes sure that the one meant is the one removed.
+    """
 
     member: bytes
     admission: bytes
 
-    def value(self) -> list[Value]:
-        """The wire form."""
-        return [REMOVE, self.member, self.admission]
-
 
 @dataclass(frozen=True, slots=True)
 class SetRole:
-    """Give a member another role."""
+    """Give a member another role. As a wish it may lower another's; as an operation it may not."""
 
     member: bytes
     role: Role
@@ -83,7 +82,8 @@ class Resync:
         return [RESYNC, self.request.signed]
 
 
-Operation = Add | Remove | SetRole | SetPolicy | Resync
+Operation = Add | Sanction | SetRole | SetPolicy | Resync
+Wish = Operation | Remove
 
 
 def operation_from_value(value: list[Any]) -> Operation:
@@ -91,8 +91,8 @@ def operation_from_value(value: list[Any]) -> Operation:
     match value:
         case [0, signed, role]:
             return Add(KeyPackage.parse(signed), Role(role))
-        case [1, member, admission]:
-            return Remove(member, admission)
+        case [1, signed]:
+            return Sanction.parse(signed)
         case [2, member, role]:
             return SetRole(member, Role(role))
         case [3, policy]:
@@ -102,23 +102,44 @@ def operation_from_value(value: list[Any]) -> Operation:
     raise RemoteError(Reason.BAD_FORM, "unknown operation")
 
 
-def leave_request(owner: IdentityKeys, room: bytes, member: Member) -> bytes:
-    """Sign a request to be removed (REQ-MEM-06)."""
-    body = LEAVE_REQUEST.build(room, member.id, member.admission)
-    return seal_signed(owner.sign_private.reveal(), _LEAVE_LABEL, body)
+def signed_operations(
+    owner: IdentityKeys,
+    room: bytes,
+    me: Member,
+    roster: Roster,
+    number: int,
+    wishes: Sequence[Wish],
+) -> list[Operation]:
+    """What an application wishes, as operations of a commit on epoch `number`.
+
+    Removals and demotions of others become sanctions (REQ-MEM-14). Raise `RemoteError`
+    (unknown-member): not in the roster, or by another admission.
+    """
+    made: list[Operation] = []
+    for wish in wishes:
+        role: Role | None = None
+        match wish:
+            case Remove(member, admission):
+                if roster[member].admission != admission:
+                    raise RemoteError(Reason.UNKNOWN_MEMBER, "a removal names another admission")
+            case SetRole(member, role) if member != me.id and role < roster[member].role:
+                pass
+            case _:
+                made.append(wish)
+                continue
+        made.append(sanction(owner, room, me, roster[member], role, roster, number))
+    return made
 
 
-def check_leave_request(signed: bytes, room: bytes, roster: Roster) -> Member:
-    """Return who asks to leave. Raise `RemoteError`: bad-proof, unknown-member, bad-signature."""
-    body, signature = open_signed(signed)
-    request_room, member, admission = LEAVE_REQUEST.parse(body)
-    if request_room != room:
-        raise RemoteError(Reason.BAD_PROOF, "a leave request for another room")
-    leaver = roster[member]
-    if admission != leaver.admission:
-        raise RemoteError(Reason.BAD_PROOF, "a leave request for another admission")
-    verify(leaver.identity.sign_key, signature, _LEAVE_LABEL, body)
-    return leaver
+def dump_operations(operations: Sequence[Operation]) -> bytes:
+    """The operations of a commit of one's own, to be committed again if it loses."""
+    return encode([operation.value() for operation in operations])
+
+
+def load_operations(data: bytes) -> list[Operation]:
+    """Undo `dump_operations`."""
+    values: list[list[Any]] = decode(data, limit=MAX_COMMIT)
+    return [operation_from_value(value) for value in values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,28 +158,30 @@ def apply_operations(
     policy: Policy,
     algorithms: Suite,
     room: bytes,
+    number: int,
     transcript: bytes,
     committer: Member,
     time: int,
     operations: Sequence[Operation],
-    proofs: Sequence[bytes],
+    proofs: Sequence[Proof],
 ) -> Outcome:
     """Apply proofs, then operations in order, to the parent's roster and policy (REQ-MEM-07).
 
-    Raise `RemoteError`: unknown-member, not-entitled, already-member, too-many-members, expired,
-    unknown-suite, wrong-mode, bad-proof, bad-signature, and those of `ResyncRequest.check`, for
-    the first operation at fault.
+    `number` and `transcript` are the parent's. Raise `RemoteError`: unknown-member, not-entitled,
+    already-member, too-many-members, expired, unknown-suite, wrong-mode, bad-proof, bad-signature,
+    replay, and those of `ResyncRequest.check`, for the first proof or operation at fault.
     """
-    result, rules, removed = roster, policy, []
+    result, rules, opened = roster, policy, number + 1
+    removed: list[Member] = []
     resynced: dict[bytes, ResyncRequest] = {}
     for proof in proofs:
-        leaver = check_leave_request(proof, room, roster)
-        if leaver.id == committer.id:
-            raise RemoteError(Reason.BAD_PROOF, "leaving is committed by another member")
-        result = result.remove(leaver.id)
-        removed.append(leaver)
+        if proof.check(room, roster).id == committer.id:
+            raise RemoteError(Reason.BAD_PROOF, "a proof is committed by another than its target")
+        result, out = proof.apply(result, opened)
+        removed += out
     for index, operation in enumerate(operations):
-        _check_entitled(committer, operation, roster, policy)
+        if not isinstance(operation, Sanction):
+            _check_entitled(committer, operation, roster, policy)
         match operation:
             case Add(package, role):
                 if package.suite != algorithms:
@@ -166,16 +189,18 @@ def apply_operations(
                 if time > package.expiry:
                     raise RemoteError(Reason.EXPIRED, "the key package had expired")
                 result = result.admit(
-                    member_id(room, transcript, package.hash, index), role, package
-                )
-            case Remove(member, admission):
-                target = result[member]
-                if target.admission != admission:
-                    raise RemoteError(Reason.UNKNOWN_MEMBER, "removal names another admission")
-                result = result.remove(member)
-                removed.append(target)
+                    member_id(room, transcript, package.hash, index), role, package,
+                    sponsor=committer.seniority, epoch=opened,
+                )  # fmt: skip
+            case Sanction():
+                target = operation.check(room, roster)
+                due = made_for(committer, target, operation.role, roster, number)
+                if operation.author != committer.id or (operation.epoch, operation.spared) != due:
+                    raise RemoteError(Reason.BAD_PROOF, "a sanction made for another commit")
+                result, out = operation.apply(result, opened)
+                removed += out
             case SetRole(member, role):
-                result = result.change(member, role=role)
+                result = result.change(member, role=role, epoch=opened)
             case SetPolicy(new):
                 if new.mode != policy.mode:
                     raise RemoteError(Reason.WRONG_MODE, "a room's mode never changes")
@@ -187,10 +212,10 @@ def apply_operations(
                 resynced.pop(member, None)  # of two requests the last counts, at its place
                 resynced[member] = request
     if committer.id not in result:
-        raise RemoteError(Reason.NOT_ENTITLED, "a committer cannot remove itself")
+        raise RemoteError(Reason.NOT_ENTITLED, "the committer goes with the one who admitted it")
     gone = {member.id for member in removed}
     added = tuple(m for m in result if m.id not in roster)
-    result = result.with_owner()
+    result = result.with_owner(opened)
     return Outcome(
         result, rules, added, tuple(m for m in roster if m.id in gone),
         tuple(request for member, request in resynced.items() if member in result),
@@ -207,14 +232,13 @@ def _check_entitled(
             may_add = own >= Role.ADMIN or policy.members_may_add
             if may_add and (role < own or own == Role.OWNER or role == Role.MEMBER):
                 return
-        case Remove(member, _):
-            if own >= Role.ADMIN and committer.outranks(roster[member]):
-                return
         case SetRole(member, role):
             target = roster[member]
             if target.id == committer.id and role < own:
                 return
-            if committer.outranks(target) and (own == Role.OWNER or Role.MEMBER <= role < own):
+            if role < target.role:
+                pass  # lowering another is a sanction
+            elif committer.outranks(target) and (own == Role.OWNER or Role.MEMBER <= role < own):
                 return
         case Resync(request):
             if roster[request.member].id != committer.id:

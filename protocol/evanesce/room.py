@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from .applying import CommitApplied, apply_commit
 from .content import Content, Leave
 from .errors import LocalError, Reason, RemoteError
 from .founding import Invited, found_room, join_room
-from .group import CommitApplied, CommitMade, apply_commit, make_commit
-from .identity import IdentityKeys
+from .group import CommitMade, make_commit
+from .identity import Identity, IdentityKeys
 from .invitation import Invitation
 from .keypackage import KeyPackageKeys
 from .limits import REFRESH_AFTER, REFRESH_MESSAGES
 from .mailbox import Mailbox
 from .membership import Member, Mode, Policy, Roster
-from .operations import Operation, check_leave_request, leave_request
+from .moving import carry_over, move, moves
+from .operations import Wish
+from .pending import pending
 from .primitives import KDF, MAX_KDF_OUTPUT, H, Random
+from .proofs import Proof, check_leave_request, leave_request
 from .speech import Received, Sent, receive_message, send_message
 from .state import Contact, RoomState
 from .turn import peer_of
@@ -64,6 +68,17 @@ class Room:
         """Join the room of an invitation; see `join_room`. The caller erases the used prekey."""
         state, invitation = join_room(owner, keys, data, now)
         return cls(state), invitation
+
+    def moves(self, old: Room, inviter: Identity, now: int) -> bool:
+        """Whether this room, just joined, takes the place of `old`, the same room (REQ-ENV-24)."""
+        return moves(old.state, self._state, inviter, now)
+
+    def take_over(self, old: Room, *, moved: bool) -> None:
+        """Keep of the same room what stays noted; if `moved`, also what opens its messages."""
+        if moved:
+            move(self._state, old.state)
+        else:
+            carry_over(self._state, old.state)
 
     # --- what it is ------------------------------------------------------------------------------
 
@@ -241,7 +256,7 @@ class Room:
     def commit(
         self,
         owner: IdentityKeys,
-        operations: Sequence[Operation],
+        operations: Sequence[Wish],
         invited: Sequence[Invited],
         now: int,
         random: Random,
@@ -262,6 +277,16 @@ class Room:
     def leaving(self) -> tuple[bytes, ...]:
         """Members that have asked to leave and are still in the roster."""
         return tuple(member for member in self._state.leaving if member in self.roster)
+
+    @property
+    def pending(self) -> tuple[Proof, ...]:
+        """What lost commits did to members: the next commit does it again (REQ-EPOCH-28)."""
+        return tuple(pending(self._state))
+
+    @property
+    def equivocator(self) -> bytes | None:
+        """The member that has signed two commits on one epoch: nothing more is sent here."""
+        return self._state.equivocator
 
     def abandon(self, now: int) -> None:
         """Give up one's place: erase what a removal would (REQ-DEL-05), without anybody's doing."""

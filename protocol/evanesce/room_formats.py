@@ -15,9 +15,9 @@ from .wire import decode, encode
 
 __all__ = ["FORMAT", "upgraded"]
 
-FORMAT = 2  # of the records that are written
+FORMAT = 3  # of the records that are written
 _LIMIT = 4 * MAX_INVITATION
-_ROSTER = 3  # its place in the record of an epoch
+_ROSTER, _NEXT_COMMIT = 3, 15  # their places in the record of an epoch
 
 Records = Mapping[bytes, bytes]
 
@@ -49,4 +49,23 @@ def _with_resynced(records: Records) -> Records:
     return made
 
 
-_STEPS: tuple[Callable[[Records], Records], ...] = (_with_resynced,)  # from format 1 on
+def _with_tree(records: Records) -> Records:
+    """Format 3: epochs form a tree; before, each was the child of the one before it."""
+    made, order = {}, decode(records[b"state"], limit=_LIMIT)[-1]
+    parents = dict(zip(order, [None, *order], strict=False))
+    for name, data in records.items():
+        value: list[Any] = decode(data, limit=_LIMIT)
+        if name == b"state":
+            value[0] = 3
+            value += [None, [], None, None, []]  # removal, noted, equivocator, joined, trail
+        elif name.startswith(b"epoch/"):
+            *head, members = decode(value[_ROSTER], limit=_LIMIT)
+            rows = [[*row[:6], 0, 0, *row[6:]] for row in members]  # sponsor, ranked
+            value[_ROSTER] = encode([*head, rows])
+            value[_NEXT_COMMIT:] = [parents[name[6:]], None, [], None]
+        made[name] = encode(value)
+    return made
+
+
+# From format 1 on.
+_STEPS: tuple[Callable[[Records], Records], ...] = (_with_resynced, _with_tree)

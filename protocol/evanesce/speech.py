@@ -9,11 +9,14 @@ from .chain import ReceivingChain
 from .content import Content, Evaporation, Said, parse_content
 from .errors import HeldError, LocalError, Reason, RemoteError
 from .identity import IdentityKeys
+from .kept_epoch import Epoch
 from .limits import MAX_EPOCHS, MAX_JUMP, MAX_SKIPPED_ROOM
 from .membership import Mode
-from .message import Header, ParsedMessage, open_message, seal_message
+from .message import STRAYED, Header, ParsedMessage, open_message, seal_message
+from .pending import require_none_blocking
 from .primitives import Random
-from .state import Epoch, RoomState
+from .state import RoomState
+from .tree import before, leads_to, strayed, waive
 from .turn import accept_turn, begin_turn
 
 __all__ = ["Received", "Sent", "receive_message", "send_message"]
@@ -64,7 +67,11 @@ def send_message(
         if epoch.opener != state.own:
             epoch, sending = begin_turn(state, owner, now, random)
             opened = True
-    elif epoch.awaits_refresh:
+    else:
+        if state.equivocator is not None:
+            raise LocalError(Reason.EQUIVOCATION, "a member has split the room: found it anew")
+        require_none_blocking(state)
+    if not direct and epoch.awaits_refresh:
         raise LocalError(Reason.REFRESH_AWAITED, "a new member has to refresh first")
     assert sending is not None  # one's own epoch, or a group's
     if direct and sending.index >= MAX_JUMP:
@@ -72,7 +79,7 @@ def send_message(
     message_key, after = sending.next()
     header = Header(
         state.id, epoch.prefix, state.own, sending.index, bytes(16), state.last_spoken,
-        turn=epoch.turn,
+        STRAYED if not direct and strayed(state) else 0, epoch.turn,
     )  # fmt: skip
     signing = None
     if not direct:
@@ -108,7 +115,7 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
     direct = state.mode is Mode.DIRECT
     epoch, turn = state.epochs.get(header.prefix), None
     if epoch is None:
-        if state.removed:
+        if state.removed and not state.may_return:
             raise RemoteError(Reason.ROOM_CLOSED, "this device is no longer in the room")
         if not direct or header.turn is None:
             raise HeldError(Reason.UNKNOWN_EPOCH, "a message of an epoch not seen yet")
@@ -144,6 +151,8 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
     for (prefix, member), new in updates.items():
         if prefix in state.epochs:  # entering an epoch may have dropped the oldest
             state.set_chain(state.epochs[prefix], member, new)
+    if not direct and not header.flags & STRAYED:
+        waive(state, epoch, sender.id)
     evaporation = epoch.policy.evaporation
     if isinstance(content, Said):
         evaporation = content.evaporation.strictest(evaporation)
@@ -195,31 +204,34 @@ def _same_stay(old: Epoch, epoch: Epoch, sender: bytes) -> bool:
 def _closings(
     state: RoomState, epoch: Epoch, header: Header, now: int
 ) -> tuple[list[tuple[Epoch, ReceivingChain]], bool]:
-    """Close the sender's earlier chains by what it says of the last epoch it spoke in (REQ-MSG-08).
+    """Close the sender's other chains by what it says of where it spoke last (REQ-MSG-08).
 
-    Between that epoch and this one it said nothing, so those chains end at 0. Epochs before the
-    named one were closed by messages sent in it.
+    Between that epoch and this one it said nothing, so the chains of those that lead here and not
+    there end at 0. Those before both were settled by messages in the named one.
     """
-    closings: list[tuple[Epoch, ReceivingChain]] = []
-    lost = False
-    if header.last_spoken is not None:
-        last = state.epochs.get(header.last_spoken[0])
-        own = header.last_spoken[0] == epoch.prefix  # perhaps the very one that this message opens
-        if own or (last is not None and last.number >= epoch.number):
+    sender, named = header.sender, header.last_spoken
+    last = None if named is None else state.epochs.get(named[0])
+    if named is not None:
+        # It may name the very epoch that this message opens.
+        if named[0] == epoch.prefix or (last is not None and leads_to(state, epoch, last)):
             raise RemoteError(Reason.BAD_COUNT, "last spoken in an epoch that is not earlier")
-        if last is not None and not _same_stay(last, epoch, header.sender):
+        if last is not None and not _same_stay(last, epoch, sender):
             raise RemoteError(Reason.BAD_COUNT, "last spoken before it was let in anew")
-    for old in reversed(list(state.epochs.values())):
-        if old.number >= epoch.number or not _same_stay(old, epoch, header.sender):
-            continue
-        chain = old.chains.get(header.sender)
-        named = header.last_spoken is not None and old.prefix == header.last_spoken[0]
-        if chain is not None and (named or chain.key is not None):
-            count = header.last_spoken[1] if named and header.last_spoken else 0
-            closed, gap = chain.close(count, now)
-            lost = lost or gap
-            if closed is not chain:
-                closings.append((old, closed))
-        if named:
+    settled = set() if last is None else {id(last), *map(id, before(state, last))}
+    unseen = named is not None and last is None  # long ago, or a losing epoch not seen yet
+    closings: list[tuple[Epoch, ReceivingChain]] = []
+    for old in before(state, epoch):
+        if id(old) in settled or (unseen and header.flags & STRAYED):
             break
-    return closings, lost
+        chain = old.chains.get(sender)
+        if chain is None or chain.key is None or not _same_stay(old, epoch, sender):
+            continue
+        if not (unseen and chain.index > 0):
+            closings.append((old, chain.close(0, now)[0]))
+    if named is None or last is None or sender not in last.chains:
+        return closings, False
+    chain = last.chains[sender]
+    closed, gap = chain.close(named[1], now)
+    if closed is not chain:
+        closings.append((last, closed))
+    return closings, gap

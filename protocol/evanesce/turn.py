@@ -12,10 +12,11 @@ from .commit import direct_commit
 from .epoch import EpochKeys, epoch_secret, open_slot, prefix_of, seal_slot, transcript_hash
 from .errors import LocalError, Reason, RemoteError, local_fault
 from .identity import IdentityKeys
+from .kept_epoch import Epoch
 from .membership import Credential, make_entry
 from .message import Header, TurnFields
 from .primitives import Random, check_dh_key, dh_keypair, sign_keypair
-from .state import Epoch, RoomState
+from .state import RoomState
 
 __all__ = ["accept_turn", "begin_turn", "peer_of"]
 
@@ -60,6 +61,7 @@ def begin_turn(
         policy=parent.policy,
         opener=state.own,
         time=now,
+        parent=parent.prefix,
         leaf=leaf,
         room_sign=room_sign,
         turn=TurnFields(leaf_key, ephemeral_key, slot, signed),
@@ -107,6 +109,7 @@ def accept_turn(state: RoomState, header: Header, now: int) -> tuple[Epoch, Send
         policy=parent.policy,
         opener=sender.id,
         time=now,
+        parent=parent.prefix,
         leaf=None,
         room_sign=None,
         turn=turn,

@@ -19,7 +19,8 @@ from evanesce.epoch import EpochKeys, epoch_secret, seal_commit, seal_slot
 from evanesce.errors import EvanesceError, Reason, RemoteError
 from evanesce.formats import COMMIT_COPY
 from evanesce.founding import Invited
-from evanesce.group import CommitApplied, CommitMade
+from evanesce.applying import CommitApplied
+from evanesce.group import CommitMade
 from evanesce.identity import IdentityKeys
 from evanesce.keypackage import KeyPackageKeys
 from evanesce.mailbox import MailboxKeys
@@ -294,7 +295,7 @@ def unchecked_outcome(
                     roster = roster.change(member, role=role)
             case SetPolicy(new_policy):
                 policy = new_policy
-    return (roster.with_owner() if len(roster) else roster), policy
+    return (roster.with_owner(1) if len(roster) else roster), policy
 
 
 @dataclass

@@ -250,8 +250,8 @@ class Seizure:
         commit = Commit.parse(signed.commit)
         committer = parent.roster[sealed.committer]
         outcome = apply_operations(
-            parent.roster, parent.policy, SUITE_1, sealed.room, parent.transcript, committer,
-            commit.time, commit.operations, commit.proofs,
+            parent.roster, parent.policy, SUITE_1, sealed.room, commit.epoch, parent.transcript,
+            committer, commit.time, commit.operations, commit.proofs,
         )  # fmt: skip
         entry = Credential.parse(
             commit.entry, sealed.room, committer.id, committer.identity, verified=True

@@ -8,13 +8,9 @@ from dataclasses import replace
 from ...identity import Identity
 from ...keypackage import KeyPackage
 from ...membership import Credential, Member, Policy, Role, Roster, make_entry
-from ...operations import (
-    apply_operations,
-    check_leave_request,
-    leave_request,
-    operation_from_value,
-)
+from ...operations import apply_operations, operation_from_value
 from ...primitives import SUITE_1
+from ...proofs import Proof, ProofKind, Sanction, check_leave_request, leave_request
 from ...repair import RepairRequest
 from ...resync import ResyncRequest
 from .registry import Json, operation
@@ -59,6 +55,16 @@ def _check_leave_request(i: Json) -> Json:
     room = un(i["room"])
     roster = Roster.parse(un(i["roster"]), room, verified=True)
     return {"member": check_leave_request(un(i["signed"]), room, roster).id.hex()}
+
+
+@operation("check sanction")
+def _check_sanction(i: Json) -> Json:
+    room = un(i["room"])
+    roster = Roster.parse(un(i["roster"]), room, verified=True)
+    sanction = Sanction.parse(un(i["signed"]))
+    member = sanction.check(room, roster)
+    role = None if sanction.role is None else int(sanction.role)
+    return {"member": member.id.hex(), "author": sanction.author.hex(), "role": role}
 
 
 @operation("make resync request")
@@ -109,6 +115,8 @@ def _read_roster(i: Json) -> Json:
                 "seniority": row.seniority,
                 "version": row.credential.version,
                 "awaits_refresh": row.credential.awaits_refresh,
+                "sponsor": row.sponsor,
+                "ranked": row.ranked,
                 "resynced": row.resynced,
             }
             for row in roster
@@ -124,10 +132,10 @@ def _apply_operations(i: Json) -> Json:
     # There is one suite; for another number a stand-in, which no key package is of.
     algorithms = replace(SUITE_1, number=i["suite"])
     outcome = apply_operations(
-        roster, Policy.from_value(i["policy"]), algorithms, room, un(i["transcript"]),
+        roster, Policy.from_value(i["policy"]), algorithms, room, i["number"], un(i["transcript"]),
         roster[un(i["committer"])], i["time"],
         [operation_from_value(value) for value in untagged(i["operations"])],
-        [un(proof) for proof in i["proofs"]],
+        [Proof(ProofKind(kind), un(signed)) for kind, signed in i["proofs"]],
     )  # fmt: skip
     data, policy = outcome.roster.encode(), outcome.policy.value()
     if len(outcome.roster) > _SHOWN_WHOLE:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from ... import membership
+from ...applying import apply_commit
 from ...epoch import EpochKeys
 from ...errors import EvanesceError
-from ...group import apply_commit
+from ...kept_epoch import Epoch
 from ...membership import Policy, Roster
 from ...primitives import SUITE_1
 from ...room import Room
 from ...secret import Secret
-from ...state import Epoch, RoomState
+from ...state import RoomState
 from .registry import Json, operation
 from .values import identity_keys, identity_of, package_keys, un
 

@@ -1,0 +1,42 @@
+"""Being brought over to another branch by an invitation, or let in anew (spec 12.5 and 10.13)."""
+
+from __future__ import annotations
+
+from .identity import Identity
+from .limits import MOVE_WINDOW
+from .membership import Role
+from .state import RoomState, strip
+from .tree import trail, wins
+
+__all__ = ["carry_over", "move", "moves"]
+
+
+def moves(old: RoomState, new: RoomState, inviter: Identity, now: int) -> bool:
+    """Whether an invitation that gave the state `new` moves this device (REQ-ENV-24)."""
+    if old.joined is None or now - old.joined > MOVE_WINDOW or new.current in old.epochs:
+        return False
+    member = old.epoch.roster.of(inviter)
+    if member is None or not (member.role >= Role.ADMIN or old.epoch.policy.members_may_add):
+        return False
+    won = wins(trail(new), trail(old))
+    return new.epoch.time > old.epoch.time if won is None else won
+
+
+def carry_over(new: RoomState, old: RoomState) -> None:
+    """What has been noted stays so, over a move and a resync (REQ-EPOCH-28, 29)."""
+    new.noted = {**old.noted, **new.noted}
+    new.equivocator = old.equivocator
+    new.changed.add(b"state")
+
+
+def move(new: RoomState, old: RoomState) -> None:
+    """Take `new` in place of `old`, whose epochs are only read from now on (REQ-ENV-24)."""
+    carry_over(new, old)
+    leaving = {member: signed for member, signed in old.leaving.items() if member != old.own}
+    new.leaving = {**leaving, **new.leaving}
+    for epoch in old.epochs.values():
+        strip(epoch)
+        epoch.superseded = new.refreshed if epoch.superseded is None else epoch.superseded
+    new.epochs = {**old.epochs, **new.epochs}
+    new.directory = {**old.directory, **new.directory}
+    new.changed |= set(new.record_names())

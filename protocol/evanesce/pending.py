@@ -1,0 +1,60 @@
+"""Pending proofs: what a lost commit did to members, and any commit does again (spec 10.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .errors import LocalError, Reason, RemoteError
+from .limits import MAX_PROOFS
+from .operations import Operation, Resync, SetRole
+from .proofs import Proof, ProofKind, Sanction
+from .state import RoomState
+
+__all__ = ["embedded", "note", "pending", "require_none_blocking"]
+
+
+def note(
+    state: RoomState, operations: Iterable[Operation], proofs: Iterable[Proof], now: int
+) -> None:
+    """Note the sanctions and proofs of a commit that is taken or made (REQ-EPOCH-28)."""
+    sanctions = (op for op in operations if isinstance(op, Sanction))
+    for proof in [*(Proof(ProofKind.SANCTION, each.signed) for each in sanctions), *proofs]:
+        if proof not in state.noted:
+            state.noted[proof] = now
+            state.changed.add(b"state")
+
+
+def _valid(state: RoomState, proof: Proof, *, verified: bool = True) -> bool:
+    try:
+        proof.check(state.id, state.epoch.roster, verified=verified)
+    except RemoteError:
+        return False
+    return True
+
+
+def pending(state: RoomState) -> list[Proof]:
+    """The noted proofs that are valid at the current epoch, in the order they were seen."""
+    return [proof for proof in state.noted if _valid(state, proof)]
+
+
+def require_none_blocking(state: RoomState) -> None:
+    """Raise `LocalError` (removal-pending): a member whose removal has been seen is still in."""
+    if any(proof.removes for proof in pending(state)):
+        raise LocalError(Reason.REMOVAL_PENDING, "a lost removal is to be committed first")
+
+
+def embedded(state: RoomState, operations: Sequence[Operation]) -> list[Proof]:
+    """The proofs of a commit with these operations (step 3 of REQ-EPOCH-14): at most 16."""
+    named = {state.own} | {op.member for op in operations if isinstance(op, Sanction | SetRole)}
+    named |= {op.request.member for op in operations if isinstance(op, Resync)}
+    asked = (Proof(ProofKind.LEAVE, signed) for signed in state.leaving.values())
+    candidates = [*pending(state), *(p for p in asked if _valid(state, p, verified=False))]
+    result = state.epoch.roster
+    chosen: list[Proof] = []
+    for proof in candidates:
+        if len(chosen) < MAX_PROOFS and proof.member in result and proof.member not in named:
+            after, gone = proof.apply(result, state.epoch.number + 1)
+            if all(member.id != state.own for member in gone):  # who goes along leaves it to others
+                result = after
+                chosen.append(proof)
+    return chosen
