@@ -11,8 +11,10 @@ from .device import Device
 from .errors import EvanesceError, HeldError, LocalError, Reason, RemoteError, StorageError
 from .events import (
     ApplicationFailed,
+    ChangesLost,
     DeliveryFailed,
     Disclosed,
+    Equivocated,
     Event,
     FallenBehind,
     IdentityChanged,
@@ -48,6 +50,7 @@ from .transport.memory import MemoryTransport
 
 __all__ = [
     "ApplicationFailed",
+    "ChangesLost",
     "ArmoredTransport",
     "Card",
     "Conversation",
@@ -57,6 +60,7 @@ __all__ = [
     "EvanesceError",
     "Evaporation",
     "Event",
+    "Equivocated",
     "FallenBehind",
     "FolderTransport",
     "HeldError",

@@ -19,6 +19,7 @@ from .ledger import Recipient, Report, commit_key
 from .mailbox import MailboxKeys
 from .membership import Mode, Policy, Role
 from .operations import Resync, Wish
+from .pending import embedded
 from .ports import Transaction
 from .room import Room
 from .speech import Sent
@@ -148,7 +149,22 @@ def prepare(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
         raise LocalError(Reason.ROOM_CLOSED, "another 1:1 room has taken this one's place")
     if not room.direct and room.refresh_due(now):
         commit(engine, tx, room, [], [], now)
+    settle_pending(engine, tx, room, now)
     engine.announce(tx, room, now)
+
+
+def settle_pending(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
+    """Commit what is pending until nothing of it keeps this device from speaking.
+
+    What is about this device itself is for others to commit. Raise `LocalError` as `commit`.
+    """
+    while not room.direct and room.blocked:
+        before = len(room.pending)
+        if not embedded(room.state, ()):
+            return
+        commit(engine, tx, room, [], [], now)
+        if len(room.pending) >= before:
+            return
 
 
 def _keep_own(
@@ -209,7 +225,9 @@ def commit(
     engine.note_gone(tx, room.id, made.removed, now)
     for request in made.resynced:
         resyncing.forget(engine, tx, room, request.member, now)
-    engine.kept_commits.keep(tx, room.id, room.epoch, made.copies, now)
+    engine.kept_commits.keep(
+        tx, room.id, room.transcript[:8], room.epoch, made.copies, now
+    )
     if made.removed:
         engine.rotate_mailbox(tx, room, now)
     else:
@@ -221,6 +239,7 @@ def leave(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
     """Ask the others to remove this device. Raise `LocalError` (wrong-mode) in a direct room."""
     if room.direct:
         raise LocalError(Reason.WRONG_MODE, "a direct room is not left; it falls silent")
+    settle_pending(engine, tx, room, now)
     engine.say(tx, room, room.leave_request(engine.owner), now)
 
 

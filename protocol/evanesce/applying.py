@@ -33,7 +33,7 @@ class CommitApplied:
 
     A commit that does not lead changes nothing there. `lost` are the members whose commits the
     path has left for it, this device perhaps among them, `own_lost` the operations of its own that
-    were in them, oldest first, as `dump_operations` has made them.
+    were in them, oldest first: the prefix of the losing epoch, and what `dump_operations` made.
     """
 
     committer: Member
@@ -47,7 +47,7 @@ class CommitApplied:
     equivocation: bool = False  # the committer has signed another commit on the same epoch
     returned: bool = False  # this device had been removed, by a commit that has lost to this one
     lost: tuple[bytes, ...] = ()
-    own_lost: tuple[bytes, ...] = ()
+    own_lost: tuple[tuple[bytes, bytes], ...] = ()
 
 
 def take(
@@ -185,8 +185,10 @@ def _check_commit(
     return roster, outcome
 
 
-def _lose(state: RoomState, parent: Epoch) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """The path goes on from `parent` elsewhere: who has lost a commit, and what of one's own."""
+def _lose(
+    state: RoomState, parent: Epoch
+) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, bytes], ...]]:
+    """The path goes on from `parent` elsewhere: who has lost, and what of this device."""
     left = []
     for epoch in path(state):
         if epoch is parent:
@@ -196,8 +198,8 @@ def _lose(state: RoomState, parent: Epoch) -> tuple[tuple[bytes, ...], tuple[byt
     own = [epoch for epoch in left if epoch.opener == state.own]
     if own:
         state.sent_since_refresh = REFRESH_MESSAGES  # this device has not healed: a refresh is due
-    operations = (epoch.operations for epoch in own if epoch.operations is not None)
-    return tuple(epoch.opener for epoch in left), tuple(operations)
+    operations = tuple((e.prefix, e.operations) for e in own if e.operations is not None)
+    return tuple(epoch.opener for epoch in left), operations
 
 
 def _difference(committer: Member, old: Epoch, new: Epoch) -> CommitApplied:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import actions, burning, repairing, resyncing, viewing
+from . import actions, burning, losing, passing, repairing, resyncing, viewing
 from .applying import CommitApplied
 from .arrival import Arrival
 from .content import Announcement, Burn, Leave, Said, Viewed
@@ -19,6 +19,7 @@ from .epoch import SealedCommit
 from .errors import HeldError, Reason, RemoteError
 from .events import (
     Disclosed,
+    Equivocated,
     Event,
     MessageArrived,
     MessagesMissing,
@@ -173,7 +174,7 @@ def _message(arrival: Arrival, room: Room, data: bytes) -> None:
         case Burn() as said:
             arrival.events += burning.take_burn(engine, tx, arrival.faces, room, sender, said, now)
     engine.note_heard(tx, room.id, {received.sender})
-    engine.note_received(tx, room.id, received.sender, received.epoch, now)
+    engine.note_received(tx, room, received.sender, received.prefix, now)
     if room.direct and room.epoch > epoch and spoken is not None and spoken.index == 1:
         engine.ledger.answered(tx, room.id, received.sender, epoch, now)
     conversation = arrival.faces.conversation(room.id)
@@ -210,7 +211,13 @@ def _release(arrival: Arrival, room: Room, member: bytes, mailbox: Mailbox) -> N
 
 
 def _member(room: Room, before: Roster, member: bytes) -> Member:
-    return room.roster[member] if member in room.roster else before[member]
+    if member in room.roster:
+        return room.roster[member]
+    if member in before:
+        return before[member]
+    known = room.known_member(member)  # of a losing epoch
+    assert known is not None  # the message has been opened there
+    return known
 
 
 # --- commits -------------------------------------------------------------------------------------
@@ -219,28 +226,48 @@ def _member(room: Room, before: Roster, member: bytes) -> Member:
 def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
     engine, tx, now = arrival.engine, arrival.tx, arrival.now
     before = {member.id: person(room, member) for member in room.roster}
-    change = room.apply(data, now)
+    convicted = room.equivocator
+    sealed, slot = COMMIT_COPY.parse(data)
+    try:
+        change = room.apply(data, now)
+    except RemoteError as error:
+        if slot is None and error.reason == Reason.REPLAY:
+            return  # somebody has passed on what is known
+        raise
     engine.save_room(tx, room)
     conversation = arrival.faces.conversation(room.id)
-    by = before[change.committer.id]
+    parsed = SealedCommit.parse(sealed)
+    if change.equivocation:
+        if convicted is None:
+            arrival.events.append(_equivocated(conversation, room, change.committer))
+        return
+    engine.note_received(tx, room, change.committer.id, parsed.prefix, now)
+    passing.keep(tx, room, parsed, sealed, now)
+    arrival.moved_on.append(room.id)
+    if not change.leads:
+        return
+    by = before.get(change.committer.id) or person(room, change.committer)
+    losing.note(engine, tx, room, change, now)
     if change.removed_self:
         engine.retire_mailbox(tx, room.id, now)
         engine.forget_asked(tx, room.id)
-        engine.kept_commits.forget_room(tx, room.id)
         arrival.events.append(RemovedFromRoom(conversation, by))
         return
     arrival.events.append(_changed(conversation, room, by, before, change))
     engine.note_gone(tx, room.id, change.removed, now)
     for member in change.resynced:
         resyncing.forget(engine, tx, room, member.id, now)
-    engine.note_received(tx, room.id, change.committer.id, room.epoch - 1, now)
     if not engine.is_stale(room.id):  # else nothing is sealed here, and no new mailbox announced
-        if change.removed:
+        if change.removed or change.returned:
             engine.rotate_mailbox(tx, room, now)
         if room.first_refresh_due and not room.came_back:
             actions.commit(engine, tx, room, [], [], now)
         engine.announce(tx, room, now)
-    arrival.moved_on.append(room.id)
+
+
+def _equivocated(conversation: Conversation, room: Room, author: Member) -> Equivocated:
+    first = min((m for m in room.roster if m.id != author.id), key=lambda m: m.rank)
+    return Equivocated(conversation, person(room, author), person(room, first))
 
 
 def _changed(
@@ -258,6 +285,11 @@ def _changed(
         tuple(person(room, room.roster[member.id]) for member, _ in change.roles),
         change.policy,
         tuple(person(room, member) for member in change.resynced),
+        tuple(
+            before.get(member) or person(room, known)
+            for member in dict.fromkeys(change.lost)
+            if (known := room.known_member(member)) is not None
+        ),
     )
 
 

@@ -35,6 +35,7 @@ from .rooms import Rooms
 from .speech import Sent
 from .state import Contact
 from .tombstones import Tombstones
+from .tree import lineage
 from .wire import decode, encode, utf8
 
 __all__ = ["Engine"]
@@ -60,6 +61,8 @@ class Engine:
     direct: dict[Identity, bytes] = field(default_factory=dict)  # the serving 1:1 room
     looks: Looks = field(default_factory=Looks)
     leave_noticed: dict[bytes, int] = field(default_factory=dict)
+    pending_noticed: dict[bytes, int] = field(default_factory=dict)  # by room
+    lost: set[bytes] = field(default_factory=set)  # rooms in which something is to be done again
     ledger: Ledger = field(default_factory=Ledger)
     kept_commits: KeptCommits = field(default_factory=KeptCommits)
     resyncs: dict[tuple[bytes, bytes], ResyncRequest] = field(default_factory=dict)
@@ -119,6 +122,7 @@ class Engine:
             engine.packages[key[8:]] = Shelved.load(data)
         for key, data in tx.scan(b"resync/"):
             engine.resyncs[key[7:39], key[39:]] = ResyncRequest.parse(data)
+        engine.lost = {name[5:] for name, _ in tx.scan(b"lost/")}
         for key, data in tx.scan(b"meta/"):
             engine.meta[key[5:]] = RoomMeta.load(data)
         for key, data in tx.scan(b"direct/"):
@@ -325,7 +329,7 @@ class Engine:
 
     def can_speak(self, room: Room) -> bool:
         """Whether a message may be sent now without anybody's doing."""
-        waiting = not room.direct and room.roster.awaits_refresh
+        waiting = not room.direct and (room.roster.awaits_refresh or room.blocked)
         return not room.closed and not waiting
 
     def announce(self, tx: Transaction, room: Room, now: int) -> None:
@@ -371,11 +375,16 @@ class Engine:
         self.note_heard(tx, room, members)
 
     def note_received(
-        self, tx: Transaction, room: bytes, member: bytes, epoch: int, now: int
+        self, tx: Transaction, room: Room, member: bytes, epoch: bytes, now: int
     ) -> None:
-        """A member has spoken in an epoch, or committed on it: it has all commits up to that."""
-        self.ledger.heard(tx, room, member, epoch, now)
-        self.kept_commits.has_come(tx, room, member, epoch)
+        """A member has spoken in the epoch of this prefix, or committed on it."""
+        if epoch not in room.state.epochs:
+            return  # it was too long ago
+        known = lineage(room.state, epoch)
+        mine = [room.state.epochs[prefix] for prefix in known.prefixes]
+        opened = {each.number for each in mine if each.opener == room.own_id}
+        self.ledger.heard(tx, room.id, member, opened, known.oldest, now)
+        self.kept_commits.has_come(tx, room.id, member, known)
 
     def note_heard(self, tx: Transaction, room: bytes, members: set[bytes]) -> None:
         """One's retired mailboxes need not wait for these members any longer."""

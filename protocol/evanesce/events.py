@@ -124,6 +124,33 @@ class RoomChanged:
     roles: tuple[Person, ...]  # with their new roles
     policy: Policy | None
     resynced: tuple[Person, ...] = ()  # let in anew, at their own request
+    lost: tuple[Person, ...] = ()  # whose commits have lost to this one (spec 10.9)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesLost:
+    """A commit of this device has lost, and these changes could not be committed again.
+
+    Removals and demotions are not among them: those hold, and any member commits them.
+    """
+
+    room: Conversation
+    added: tuple[Identity, ...] = ()  # whom it had admitted
+    roles: tuple[Person, ...] = ()  # whose roles it had changed
+    resynced: tuple[Person, ...] = ()  # whom it had let in anew: they have to ask anew
+    policy: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Equivocated:
+    """A member has signed two commits on one epoch, and so split the room on purpose (spec 10.9).
+
+    Nothing is sent there any more. `founder` is to found it anew, without `by`.
+    """
+
+    room: Conversation
+    by: Person
+    founder: Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +180,12 @@ class RefreshDue:
 class FallenBehind:
     """Messages of a group wait for a commit that nobody has sent again for an hour (spec 10.12).
 
-    `Conversation.ask_resync` asks the others to let this device in anew.
+    `Conversation.ask_resync` asks the others to let this device in anew. `ahead` is the member to
+    ask; None if the others are to follow this device, and will ask (REQ-EPOCH-31).
     """
 
     room: Conversation
+    ahead: Person | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +285,8 @@ Event = (
     | MessagesMissing
     | RoomJoined
     | RoomChanged
+    | ChangesLost
+    | Equivocated
     | RemovedFromRoom
     | RoomReplaced
     | RefreshDue

@@ -243,10 +243,16 @@ class Ledger:
 
     # --- what proves that something has come ------------------------------------------------------
 
-    def heard(self, tx: Transaction, room: bytes, member: bytes, epoch: int, now: int) -> None:
-        """A member has spoken in this epoch or committed on it: it has every commit up to it."""
+    def heard(
+        self, tx: Transaction, room: bytes, member: bytes, opened: set[int], oldest: int, now: int
+    ) -> None:
+        """A member has every commit of one's own that has opened an epoch of these numbers.
+
+        Or an epoch before the `oldest` that is kept.
+        """
         for key, entry in list(self._entries.items()):
-            if entry.room == room and entry.epoch <= epoch and member in entry.unconfirmed:
+            has_it = entry.epoch in opened or entry.epoch < oldest
+            if entry.room == room and has_it and member in entry.unconfirmed:
                 self.note(tx, key, {member: Recipient(member, State.CONFIRMED)}, now)
 
     def left_behind(

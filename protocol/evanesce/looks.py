@@ -47,7 +47,9 @@ class Look:
         if state.weak_until is not None:
             moments.append(state.weak_until + 1)
         for prefix, epoch in state.epochs.items():
-            if epoch.superseded is not None and (prefix != state.current or epoch.chains):
+            if epoch.superseded is not None and (
+                prefix != state.current or epoch.chains or epoch.leaf is not None
+            ):
                 moments.append(epoch.superseded + EPOCH_GRACE + 1)
             if everything:
                 moments += _expiries(room, prefix, epoch.chains)
@@ -86,7 +88,7 @@ def _refresh(room: Room, kind: Kind) -> int | None:
         return None
     refreshed = room.state.refreshed
     at_once = room.refresh_due(refreshed)  # for another reason than that it was long ago
-    if at_once or (kind is Kind.GROUP and room.leaving):
+    if at_once or (kind is Kind.GROUP and (room.leaving or room.pending)):
         return 0
     return refreshed + REFRESH_AFTER
 

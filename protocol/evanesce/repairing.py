@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from . import passing
 from .engine import Engine
 from .epoch import SealedCommit
-from .events import Event, FallenBehind
-from .faces import Faces
+from .events import Event, FallenBehind, Person
+from .faces import Faces, person
 from .formats import COMMIT_COPY, MESSAGE
 from .limits import HOUR, MAX_REPAIRS, REPAIR_WINDOW
 from .message import ParsedMessage
@@ -16,6 +17,7 @@ from .ports import Transaction
 from .repair import RepairRequest
 from .requests import asked_room, count_request, forget_counts, post_request, resend_copies
 from .room import Room
+from .tree import lineage
 from .wire import decode, encode, peek_type
 
 __all__ = ["answer", "ask", "expire"]
@@ -58,10 +60,10 @@ def _missing(engine: Engine, tx: Transaction) -> dict[bytes, _Missing]:
     for _, record in tx.scan(b"waiting/"):
         since, key, payload, _ = decode(record, limit=1 << 22)
         room = engine.rooms.get(key) if key is not None else None
-        if room is None or room.direct or room.closed or since < room.state.refreshed:
-            continue  # held since before this device came, or committed: of a place that is gone
+        if room is None or room.direct or room.closed or since < (room.state.joined or 0):
+            continue  # held since before this device came: of a place that is gone
         named = _names_epoch(payload)
-        if named is None or named[0] in room.state.epochs:
+        if named is None or (named[0] in room.state.epochs and not named[2]):
             continue  # what waits for the clock
         missing = found.setdefault(room.id, _Missing(since))
         missing.since = min(missing.since, since)
@@ -69,15 +71,16 @@ def _missing(engine: Engine, tx: Transaction) -> dict[bytes, _Missing]:
     return found
 
 
-def _names_epoch(payload: bytes) -> tuple[bytes, bytes] | None:
-    """The epoch that a held message or commit copy names, and its sender or committer."""
+def _names_epoch(payload: bytes) -> tuple[bytes, bytes, bool] | None:
+    """The epoch that a held message or commit names, who sent it, whether a slot is missing."""
     kind = peek_type(payload)
     if kind == MESSAGE.type:
         header = ParsedMessage.parse(payload).header
-        return header.prefix, header.sender
+        return header.prefix, header.sender, False
     if kind == COMMIT_COPY.type:
-        sealed = SealedCommit.parse(COMMIT_COPY.parse(payload)[0])
-        return sealed.prefix, sealed.committer
+        data, slot = COMMIT_COPY.parse(payload)
+        sealed = SealedCommit.parse(data)
+        return sealed.prefix, sealed.committer, slot is None
     return None
 
 
@@ -99,10 +102,23 @@ def ask(engine: Engine, tx: Transaction, faces: Faces, now: int) -> list[Event]:
             after = replace(asked, times=(*asked.times[-MAX_REPAIRS:], now))
         if after.times and not after.told and now - after.times[0] >= HOUR:
             after = replace(after, told=True)
-            events.append(FallenBehind(faces.conversation(key)))
+            room = engine.rooms[key]
+            events.append(FallenBehind(faces.conversation(key), _ahead(room, held.names)))
         if after != asked:
             tx.put(_ASKED + key, encode([list(after.times), after.told]))
     return events
+
+
+def _ahead(room: Room, names: Iterable[bytes]) -> Person | None:
+    """Whom to ask for a resync, if it is not for the others to ask (REQ-EPOCH-31)."""
+    members = [room.roster[name] for name in names if name in room.roster]
+    if not members:
+        return None
+    first, epoch = min(members, key=lambda member: member.rank), room.state.epoch
+    alone = epoch.opener == room.own_id and all(
+        chain.index == 0 for chain in epoch.chains.values()
+    )
+    return person(room, first) if alone or first.rank < room.state.me.rank else None
 
 
 def _load(record: bytes) -> _Asked:
@@ -133,10 +149,11 @@ def answer(engine: Engine, tx: Transaction, data: bytes, home: bytes | None, now
     member = request.check(room.id, room.roster, now)
     count_request(tx, _ANSWERED + room.id + member.id, now, request.time)
     epoch = room.state.epochs.get(request.prefix)
-    copies = engine.kept_commits.copies_for(
-        tx, room.id, member.id, None if epoch is None else epoch.number
-    )
+    known = None if epoch is None else lineage(room.state, epoch.prefix)
+    copies = engine.kept_commits.copies_for(tx, room.id, member.id, known)
     resend_copies(engine, tx, room, member, copies)
+    for copy in passing.copies(tx, room, known):
+        post_request(engine, tx, room, member.id, copy, now)
     return len(copies)
 
 

@@ -284,6 +284,11 @@ class Room:
         return tuple(pending(self._state))
 
     @property
+    def blocked(self) -> bool:
+        """Whether nothing can be sent before somebody has committed what is pending, or at all."""
+        return self.equivocator is not None or any(proof.removes for proof in self.pending)
+
+    @property
     def equivocator(self) -> bytes | None:
         """The member that has signed two commits on one epoch: nothing more is sent here."""
         return self._state.equivocator

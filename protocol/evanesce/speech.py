@@ -41,6 +41,7 @@ class Received:
     room: bytes
     sender: bytes
     epoch: int
+    prefix: bytes  # of the epoch
     index: int
     content: Content
     evaporation: Evaporation  # the stricter of the room's and the message's
@@ -157,7 +158,7 @@ def receive_message(state: RoomState, data: bytes, now: int) -> Received:
     if isinstance(content, Said):
         evaporation = content.evaporation.strictest(evaporation)
     return Received(
-        opened.id, state.id, sender.id, epoch.number, header.number, content,
+        opened.id, state.id, sender.id, epoch.number, epoch.prefix, header.number, content,
         evaporation, opened.key, message.ciphertext, missing, lost, evicted,
     )  # fmt: skip
 

@@ -220,7 +220,8 @@ class RoomState:
                 self.refreshed, self.sent_since_refresh, self.last_spoken, self.removed,
                 self.weak_until,
                 [[member, request] for member, request in self.leaving.items()],
-                list(self.epochs), self.removal, [[*proof.value(), since] for proof, since in self.noted.items()],
+                list(self.epochs), self.removal,
+                [[*proof.value(), since] for proof, since in self.noted.items()],
                 self.equivocator, self.joined, [list(step) for step in self.trail],
             ])  # fmt: skip
         if name == b"directory":

@@ -7,6 +7,7 @@ follows from the commits alone: who has taken the same commits is in the same ep
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .limits import FORK_BUCKET
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from .kept_epoch import Epoch
     from .state import RoomState
 
-__all__ = ["Order", "Trail", "as_order", "as_trail", "before", "kept_trail", "leads", "leads_to", "order_of",
-           "path", "strayed", "trail", "waive", "wins"]  # fmt: skip
+__all__ = ["Lineage", "Order", "Trail", "as_order", "as_trail", "before", "kept_trail",
+           "leads", "leads_to", "lineage", "order_of", "path", "strayed", "trail", "waive",
+           "wins"]  # fmt: skip
 
 # Authority (2), bucket, 2 - role, seniority: the smaller comes first.
 Order = tuple[int, int, int, int, int]
@@ -56,6 +58,24 @@ def before(state: RoomState, epoch: Epoch) -> Iterator[Epoch]:
     while epoch.parent is not None and epoch.parent in state.epochs:
         epoch = state.epochs[epoch.parent]
         yield epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """An epoch and those that lead to it: who speaks in it has every commit up to it."""
+
+    prefixes: frozenset[bytes]  # of those that are kept
+    oldest: int  # the number of the oldest of them: what opened an earlier one is settled too
+
+    def has(self, prefix: bytes, number: int) -> bool:
+        """Whether an epoch of this prefix and number is among them."""
+        return prefix in self.prefixes or number < self.oldest
+
+
+def lineage(state: RoomState, prefix: bytes) -> Lineage:
+    """That of an epoch that is kept."""
+    epochs = [state.epochs[prefix], *before(state, state.epochs[prefix])]
+    return Lineage(frozenset(epoch.prefix for epoch in epochs), epochs[-1].number)
 
 
 def leads_to(state: RoomState, earlier: Epoch, later: Epoch) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import actions, arrivals, repairing, resyncing, viewing
+from . import actions, arrivals, losing, passing, repairing, resyncing, viewing
 from .engine import Engine
 from .events import Event, MessageEvaporated, RefreshDue
 from .limits import (
@@ -18,6 +18,7 @@ from .limits import (
     SIGNED_PREKEY_GRACE,
     SIGNED_PREKEY_ROTATION,
 )
+from .pending import embedded
 from .ports import Transaction
 from .room import Room
 from .wire import decode
@@ -62,7 +63,8 @@ def maintain(
     events: list[Event] = []
     for key in list(engine.rooms):
         receipts_due = caught_up and engine.receipts.due(key, now)
-        if not receipts_due and not engine.looks.due(key, engine.meta[key], now):
+        at_once = receipts_due or losing.waits(engine, key)
+        if not at_once and not engine.looks.due(key, engine.meta[key], now):
             continue  # it need not even be read
         room = engine.rooms[key]
         room.expire(now)
@@ -75,6 +77,7 @@ def maintain(
     if caught_up:
         events += repairing.ask(engine, tx, faces, now)
     repairing.expire(tx, now)
+    passing.expire(tx, now)
     resyncing.expire(engine, tx, now)
     engine.kept_commits.expire(tx, now)
     engine.outbox.drop_requests(tx, now - REQUEST_LIFETIME)
@@ -116,12 +119,28 @@ def _keep_fresh(
     leave_due = (
         bool(noticed) and place is not None and now - min(noticed) >= place * STAGGER
     )
+    pending_due = _pending_due(engine, room, place, now)
     my_minute = place is not None and now // STAGGER % len(staying) == place
     refresh_due = room.first_refresh_due or (my_minute and room.refresh_due(now))
-    if caught_up and (leave_due or refresh_due):
+    events: list[Event] = []
+    may_commit = caught_up and room.equivocator is None
+    if may_commit and losing.waits(engine, room.id):
+        events = losing.again(engine, tx, faces, room, now)
+    if may_commit and (leave_due or refresh_due or (pending_due and room.pending)):
         actions.commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
-    return []
+    return events
+
+
+def _pending_due(engine: Engine, room: Room, place: int | None, now: int) -> bool:
+    """Whether it is for this device to commit what lost commits did to members (REQ-EPOCH-21)."""
+    proofs = embedded(room.state, ()) if room.pending else []
+    if not proofs:
+        engine.pending_noticed.pop(room.id, None)
+        return False
+    since = engine.pending_noticed.setdefault(room.id, now)
+    mine = any(proof.remover == room.own_id for proof in proofs)
+    return mine or (place is not None and now - since >= place * STAGGER)
 
 
 def _shelve(engine: Engine, tx: Transaction, now: int) -> None:
