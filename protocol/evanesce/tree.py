@@ -148,6 +148,6 @@ def wins(mine: Trail, other: Trail) -> bool | None:
         return None
     here, there = shared[-1]
     if len(mine) == here + 1 or len(other) == there + 1:
-        return len(mine) > here + 1
+        return False  # one goes on from the other: nobody has lost
     first, second = mine[here + 1][1], other[there + 1][1]
     return first is not None and (second is None or first < second)
