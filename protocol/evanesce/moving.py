@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from .identity import Identity
+from .kept_epoch import Epoch
 from .limits import MOVE_WINDOW
 from .membership import Role
 from .state import RoomState, strip
 from .tree import trail, wins
 
-__all__ = ["carry_over", "move", "moves"]
+__all__ = ["carry_over", "has_lost", "move", "moves"]
 
 
 def moves(old: RoomState, new: RoomState, inviter: Identity, now: int) -> bool:
     """Whether an invitation that gave the state `new` moves this device (REQ-ENV-24)."""
     if old.joined is None or now - old.joined > MOVE_WINDOW or new.current in old.epochs:
         return False
-    member = old.epoch.roster.of(inviter)
-    if member is None or not (member.role >= Role.ADMIN or old.epoch.policy.members_may_add):
+    if not any(_may_admit(epoch, inviter) for epoch in old.epochs.values()):
         return False
     won = wins(trail(new), trail(old))
     return new.epoch.time > old.epoch.time if won is None else won
+
+
+def _may_admit(epoch: Epoch, inviter: Identity) -> bool:
+    member = epoch.roster.of(inviter)
+    return member is not None and (member.role >= Role.ADMIN or epoch.policy.members_may_add)
+
+
+def has_lost(old: RoomState, new: RoomState) -> bool:
+    """Whether an invitation is of a branch that has lost to the one this device is on."""
+    return wins(trail(old), trail(new)) is True
 
 
 def carry_over(new: RoomState, old: RoomState) -> None:

@@ -10,7 +10,7 @@ from .operations import Operation, Resync, SetRole
 from .proofs import Proof, ProofKind, Sanction
 from .state import RoomState
 
-__all__ = ["embedded", "note", "pending", "require_none_blocking"]
+__all__ = ["blocks", "embedded", "note", "pending", "require_none_blocking"]
 
 
 def note(
@@ -37,9 +37,14 @@ def pending(state: RoomState) -> list[Proof]:
     return [proof for proof in state.noted if _valid(state, proof)]
 
 
+def blocks(state: RoomState) -> bool:
+    """Whether another member is still in whose removal has been seen (REQ-EPOCH-28)."""
+    return any(proof.removes and proof.member != state.own for proof in pending(state))
+
+
 def require_none_blocking(state: RoomState) -> None:
     """Raise `LocalError` (removal-pending): a member whose removal has been seen is still in."""
-    if any(proof.removes for proof in pending(state)):
+    if blocks(state):
         raise LocalError(Reason.REMOVAL_PENDING, "a lost removal is to be committed first")
 
 

@@ -60,7 +60,8 @@ def _missing(engine: Engine, tx: Transaction) -> dict[bytes, _Missing]:
     for _, record in tx.scan(b"waiting/"):
         since, key, payload, _ = decode(record, limit=1 << 22)
         room = engine.rooms.get(key) if key is not None else None
-        if room is None or room.direct or room.closed or since < (room.state.joined or 0):
+        gone = room is None or room.direct or (room.closed and not room.may_ask)
+        if room is None or gone or since < (room.state.joined or 0):
             continue  # held since before this device came: of a place that is gone
         named = _names_epoch(payload)
         if named is None or (named[0] in room.state.epochs and not named[2]):

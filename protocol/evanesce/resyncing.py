@@ -32,11 +32,13 @@ def ask(
 ) -> int:
     """Ask these members, or all others, to let this device in anew (REQ-EPOCH-25); return how many.
 
-    Raise `LocalError`: room-closed after a removal, which no request undoes; wrong-mode in a
-    direct room, which is begun anew; bad-input for the device itself; unknown-member for who is
+    One that has been removed may ask too: for others that removal may have lost; if not, nobody
+    answers. Raise `LocalError`: room-closed for a place that was given up; wrong-mode in a direct
+    room, which is begun anew; bad-input for the device itself; unknown-member for who is
     not in the roster as it is known here.
     """
-    room.state.require_active()
+    if not room.may_ask:
+        raise LocalError(Reason.ROOM_CLOSED, "this device has given up its place")
     if room.direct:
         raise LocalError(Reason.WRONG_MODE, "a direct room is begun anew")
     if room.own_id in whom:

@@ -21,9 +21,9 @@ from .keypackage import KeyPackageKeys
 from .limits import REFRESH_AFTER, REFRESH_MESSAGES
 from .mailbox import Mailbox
 from .membership import Member, Mode, Policy, Roster
-from .moving import carry_over, move, moves
+from .moving import carry_over, has_lost, move, moves
 from .operations import Wish
-from .pending import pending
+from .pending import blocks, pending
 from .primitives import KDF, MAX_KDF_OUTPUT, H, Random
 from .proofs import Proof, check_leave_request, leave_request
 from .speech import Received, Sent, receive_message, send_message
@@ -72,6 +72,10 @@ class Room:
     def moves(self, old: Room, inviter: Identity, now: int) -> bool:
         """Whether this room, just joined, takes the place of `old`, the same room (REQ-ENV-24)."""
         return moves(old.state, self._state, inviter, now)
+
+    def has_lost(self, old: Room) -> bool:
+        """Whether this room, just joined, is of a branch that has lost to that of `old`."""
+        return has_lost(old.state, self._state)
 
     def take_over(self, old: Room, *, moved: bool) -> None:
         """Keep of the same room what stays noted; if `moved`, also what opens its messages."""
@@ -149,6 +153,14 @@ class Room:
     def closed(self) -> bool:
         """Whether this device has been removed: it can still read late messages, and no more."""
         return self._state.removed
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether this device may ask to be let in anew: it has not given up its place itself.
+
+        One that has been removed may, too: for others that removal may have lost (spec 10.9).
+        """
+        return not self.closed or self._state.removal is not None
 
     @property
     def has_spoken(self) -> bool:
@@ -286,7 +298,7 @@ class Room:
     @property
     def blocked(self) -> bool:
         """Whether nothing can be sent before somebody has committed what is pending, or at all."""
-        return self.equivocator is not None or any(proof.removes for proof in self.pending)
+        return self.equivocator is not None or blocks(self._state)
 
     @property
     def equivocator(self) -> bytes | None:

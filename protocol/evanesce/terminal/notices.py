@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ..conversation import Conversation
 from ..errors import Reason
 from ..events import (
+    ChangesLost,
     DeliveryFailed,
     Disclosed,
+    Equivocated,
     Event,
     FallenBehind,
     MessagesMissing,
@@ -27,6 +29,7 @@ from ..events import (
     RoomReplaced,
     StoreFailed,
 )
+from ..membership import Policy
 from .disclosed import disclosure_text
 from .duration import in_words
 from .roombook import RoomBook
@@ -36,7 +39,6 @@ __all__ = ["Notice", "notice", "standing", "way_back", "way_in"]
 _FEW: Final = 4  # rooms that are named with the command for each
 
 _GRAVE: Final = {
-    Reason.FORK: "two members have changed this room at once, and it may have split: found it anew",
     Reason.BAD_CONFIRMATION: "a change of this room was refused: who made it sees another history",
 }
 
@@ -69,12 +71,8 @@ def notice(book: RoomBook, event: Event) -> Notice | None:
     match event:
         case ResyncAsked(room, by):
             return _asked(book, room, by)
-        case FallenBehind(room):
-            command = way_back(book, room)
-            return Notice("fallen-behind", f"{book.label(room)}: messages cannot be read here for "
-                          "want of a change that nobody has sent again for an hour. To ask the "
-                          f"others to let you in anew: {command}", room.id, (command,),
-                          )  # fmt: skip
+        case FallenBehind(room, ahead):
+            return _behind(book, room, ahead)
         case Rejected(reason, detail, room_id):
             text = _GRAVE.get(reason) or f"something was refused ({reason}: {detail})"
             return Notice("rejected", text, room_id)
@@ -92,6 +90,18 @@ def notice(book: RoomBook, event: Event) -> Notice | None:
             return Notice("store-failed", f"the store refused a write ({reason}: {detail})")
         case _:
             return None
+
+
+def _behind(book: RoomBook, room: Conversation, ahead: Person | None) -> Notice:
+    command = way_back(book, room)
+    what = (
+        "messages cannot be read here for want of a change that nobody has sent again for an hour"
+    )
+    ask = f"To ask the others to let you in anew: {command}"
+    if ahead is not None:
+        ask = f"To ask {book.call(ahead)} and the others to let you in anew: {command}"
+    text = f"{book.label(room)}: {what}. {ask}"
+    return Notice("fallen-behind", text, room.id, (command,))
 
 
 def standing(book: RoomBook, room: Conversation) -> list[Notice]:
@@ -165,6 +175,12 @@ def _about_room(book: RoomBook, event: Event) -> tuple[str, Conversation, str] |
         case RoomChanged(room=room):
             text = _changes(book, event)
             return ("room-changed", room, text) if text else None
+        case ChangesLost(room, added, roles, resynced, policy):
+            return "changes-lost", room, _lost(book, len(added), (*roles, *resynced), policy)
+        case Equivocated(room, by, founder):
+            return "equivocated", room, f"{book.call(by)} has split this room on purpose: nothing " \
+                f"is sent here any more. {book.call(founder)} should begin it anew, without " \
+                f"{book.call(by)}"  # fmt: skip
         case RemovedFromRoom(room, by):
             return "removed", room, f"{book.call(by)} has removed you; nothing new can be read here"
         case RoomReplaced(_, new):
@@ -180,6 +196,17 @@ def _about_room(book: RoomBook, event: Event) -> tuple[str, Conversation, str] |
             return "missing", room, f"{some} of {book.call(sender)} {what}"
         case _:
             return None
+
+
+def _lost(book: RoomBook, added: int, people: Sequence[Person], policy: Policy | None) -> str:
+    said = []
+    if added:
+        said.append(f"adding {added} {'person' if added == 1 else 'people'}")
+    if people:
+        said.append("what you did for " + ", ".join(book.call(person) for person in people))
+    if policy is not None:
+        said.append("your change of the rules")
+    return f"undone by a change that came before: {'; '.join(said)}. Do it again if it is needed"
 
 
 def _changes(book: RoomBook, change: RoomChanged) -> str:

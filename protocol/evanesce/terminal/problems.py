@@ -69,9 +69,13 @@ _SAID: Final[dict[Reason, tuple[str, str]]] = {
         "this home is an older copy that was put back: nothing can be sent in this room any more",
         "with a contact: evanesce room new NAME; in a group: evanesce room resync ROOM",
     ),
-    Reason.FORK: (
-        "two members have changed this room at the same time",
-        "found the room anew: evanesce room new",
+    Reason.REMOVAL_PENDING: (
+        "somebody whose removal is under way is still in this room: nothing is sent before",
+        "try again in a minute or two, when another member has been there",
+    ),
+    Reason.EQUIVOCATION: (
+        "a member has split this room on purpose: nothing is sent in it any more",
+        "begin it anew without that member: evanesce room new",
     ),
     Reason.IDENTITY_CHANGED: (
         "another card was offered for one of your contacts: nothing is sent until you decide",
