@@ -45,6 +45,7 @@ class Epoch:
     # By committer: the transcript hash that its commit on this epoch gave.
     taken: dict[bytes, bytes] = field(default_factory=dict)
     operations: bytes | None = None  # of one's own commit: what to commit again if it loses
+    spoken: bool = False  # one has sent messages in it, and left it
     # What the two methods below have found: a roster never changes within its epoch.
     _awaits_refresh: bool | None = field(default=None, compare=False, repr=False)
     _others: tuple[bytes, ...] | None = field(default=None, compare=False, repr=False)
@@ -127,13 +128,15 @@ class Epoch:
             secrets(self.handshakes), secrets(self.inits), secret(self.exporter),
             self.turn, self.peer_leaf, self.superseded, self.parent, self.order,
             [[member, transcript] for member, transcript in self.taken.items()], self.operations,
+            self.spoken,
         ])  # fmt: skip
 
     @classmethod
     def load(cls, data: bytes, room: bytes, before: Roster | None = None) -> Epoch:
         """Undo `dump`; the chains are added one by one. `before` as in `Roster.parse`."""
         (number, transcript, context, roster, policy, opener, time, leaf, room_sign, handshakes,
-         inits, exporter, turn, peer_leaf, superseded, parent, order, taken, operations) = decode(
+         inits, exporter, turn, peer_leaf, superseded, parent, order, taken, operations,
+         spoken) = decode(
             data, limit=RECORD_LIMIT)  # fmt: skip
 
         def secret(value: bytes | None) -> Secret | None:
@@ -147,7 +150,7 @@ class Epoch:
             {member: Secret(key) for member, key in inits},
             secret(exporter), None if turn is None else TurnFields(*turn), peer_leaf, superseded,
             parent, None if order is None else as_order(order), dict(taken),
-            operations,
+            operations, spoken,
         )  # fmt: skip
 
 

@@ -257,6 +257,12 @@ class Roster:
             new = replace(new, role=role, ranked=max(epoch, old.ranked))
         return Roster({**self.members, member: new}, self.next_seniority)
 
+    def demote(self, member: bytes, role: Role, ranked: int) -> Roster:
+        """The roster with a member lowered to `role`, by a demotion that so holds once (9.7)."""
+        old = self[member]
+        new = replace(old, role=role, ranked=max(ranked, old.ranked))
+        return Roster({**self.members, member: new}, self.next_seniority)
+
     def resync(self, member: bytes, package: KeyPackage, time: int) -> Roster:
         """The roster with a member let in anew: id, role, place and admission stay (REQ-MEM-07)."""
         new = replace(

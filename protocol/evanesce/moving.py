@@ -46,6 +46,7 @@ def move(new: RoomState, old: RoomState) -> None:
     new.leaving = {**leaving, **new.leaving}
     for epoch in old.epochs.values():
         strip(epoch)
+        epoch.spoken = False  # what it did there it did by another id
         epoch.superseded = new.refreshed if epoch.superseded is None else epoch.superseded
     new.epochs = {**old.epochs, **new.epochs}
     new.directory = {**old.directory, **new.directory}

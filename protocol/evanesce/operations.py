@@ -177,7 +177,7 @@ def apply_operations(
     for proof in proofs:
         if proof.check(room, roster).id == committer.id:
             raise RemoteError(Reason.BAD_PROOF, "a proof is committed by another than its target")
-        result, out = proof.apply(result, opened)
+        result, out = proof.apply(result, roster, opened)
         removed += out
     for index, operation in enumerate(operations):
         if not isinstance(operation, Sanction):
@@ -197,7 +197,7 @@ def apply_operations(
                 due = made_for(committer, target, operation.role, roster, number)
                 if operation.author != committer.id or (operation.epoch, operation.spared) != due:
                     raise RemoteError(Reason.BAD_PROOF, "a sanction made for another commit")
-                result, out = operation.apply(result, opened)
+                result, out = operation.apply(result, roster, opened)
                 removed += out
             case SetRole(member, role):
                 result = result.change(member, role=role, epoch=opened)

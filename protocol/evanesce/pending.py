@@ -54,11 +54,11 @@ def embedded(state: RoomState, operations: Sequence[Operation]) -> list[Proof]:
     named |= {op.request.member for op in operations if isinstance(op, Resync)}
     asked = (Proof(ProofKind.LEAVE, signed) for signed in state.leaving.values())
     candidates = [*pending(state), *(p for p in asked if _valid(state, p, verified=False))]
-    result = state.epoch.roster
+    parent = result = state.epoch.roster
     chosen: list[Proof] = []
     for proof in candidates:
         if len(chosen) < MAX_PROOFS and proof.member in result and proof.member not in named:
-            after, gone = proof.apply(result, state.epoch.number + 1)
+            after, gone = proof.apply(result, parent, state.epoch.number + 1)
             if all(member.id != state.own for member in gone):  # who goes along leaves it to others
                 result = after
                 chosen.append(proof)

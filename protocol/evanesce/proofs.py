@@ -6,6 +6,7 @@ the right to it; it stands in the commit that makes it, and holds by itself when
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from .epoch import PREFIX_BYTES
 from .errors import Reason, RemoteError
 from .formats import LEAVE_REQUEST, SANCTION
 from .identity import IdentityKeys, open_signed, seal_signed
-from .limits import MAX_SPARED
+from .limits import MAX_INDEX, MAX_SPARED
 from .membership import Member, Role, Roster
 from .primitives import verify
 from .wire import Value
@@ -62,7 +63,9 @@ class Proof(NamedTuple):
             return check_leave_request(self.signed, room, roster, verified=verified)
         return Sanction.parse(self.signed).check(room, roster, verified=verified)
 
-    def apply(self, roster: Roster, epoch: int) -> tuple[Roster, list[Member]]:
+    def apply(
+        self, roster: Roster, parent: Roster, epoch: int
+    ) -> tuple[Roster, list[Member]]:
         """Carry it out, in the epoch of this number: the roster, and who is removed by it.
 
         Raise `RemoteError` (unknown-member).
@@ -70,7 +73,7 @@ class Proof(NamedTuple):
         if self.kind is ProofKind.LEAVE:
             leaver = roster[self.member]
             return roster.remove(leaver.id), [leaver]
-        return Sanction.parse(self.signed).apply(roster, epoch)
+        return Sanction.parse(self.signed).apply(roster, parent, epoch)
 
     @property
     def member(self) -> bytes:
@@ -164,36 +167,47 @@ class Sanction:
         if self.role is not None:
             if self.role >= member.role:
                 raise RemoteError(Reason.BAD_PROOF, "a demotion that lowers nothing")
+            if self.epoch > MAX_INDEX - 2:  # no roster could say that it holds no more
+                raise RemoteError(Reason.BAD_PROOF, "a demotion of no epoch")
             if member.ranked > self.epoch + 1:
                 raise RemoteError(Reason.REPLAY, "a role was given since")
         return member
 
-    def apply(self, roster: Roster, epoch: int) -> tuple[Roster, list[Member]]:
+    def apply(
+        self, roster: Roster, parent: Roster, epoch: int
+    ) -> tuple[Roster, list[Member]]:
         """The roster with the sanction carried out, and who is removed by it.
 
-        `epoch` is the number of the epoch that is opened. Raise `RemoteError` (unknown-member).
+        It has been checked against that of the `parent`; `epoch` is the number of the epoch that
+        is opened. Raise `RemoteError` (unknown-member).
         """
         target = roster[self.member]
         if self.role is not None:
-            lower, ranked = min(target.role, self.role), max(epoch, self.epoch + 2)
-            return roster.change(self.member, role=lower, epoch=ranked), []
+            lower = min(target.role, self.role)
+            return roster.demote(self.member, lower, max(epoch, self.epoch + 2)), []
         removed = [target]
         if self.spared is not None:
-            along = taken_along(roster, roster.members.get(self.author), target)
-            removed += [m for m in along if m.id[:PREFIX_BYTES] not in self.spared]
+            removed += taken_along(roster, parent, self.author, target, self.spared)
         for member in removed:
             roster = roster.remove(member.id)
         return roster, removed
 
 
-def taken_along(roster: Roster, author: Member | None, target: Member) -> list[Member]:
-    """Whom a removal of `target` takes along that spares nobody: those it has admitted (9.7)."""
-    found, seniorities = [], {target.seniority}
+def taken_along(
+    roster: Roster, parent: Roster, author: bytes, target: Member, spared: Sequence[bytes]
+) -> list[Member]:
+    """Whom a removal of `target` takes along of a roster: those it has admitted (9.7).
+
+    Rank is that of the parent, or what the same commit does before would decide who is spared.
+    """
+    found, gone = [], {target.seniority}
     for member in roster:  # by seniority: a sponsor stands before whom it has admitted
-        beneath = author is not None and author.outranks(member) and member.id != target.id
-        if beneath and member.sponsor in seniorities:
+        if member.id == target.id or member.id[:PREFIX_BYTES] in spared:
+            continue
+        stood = parent.members.get(member.id)
+        if member.sponsor in gone and stood is not None and parent[author].outranks(stood):
             found.append(member)
-            seniorities.add(member.seniority)
+            gone.add(member.seniority)
     return found
 
 
@@ -217,7 +231,7 @@ def made_for(
     """*epoch* and *spared* of a sanction for a commit on an epoch of this number and roster."""
     spared: tuple[bytes, ...] | None = None
     if role is None:
-        along = taken_along(roster, author, target)
+        along = taken_along(roster, roster, author.id, target, ())
         if len(along) <= MAX_SPARED:
             spared = tuple(member.id[:PREFIX_BYTES] for member in along)
     return max(number, target.ranked - 1), spared

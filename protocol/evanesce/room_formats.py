@@ -62,7 +62,8 @@ def _with_tree(records: Records) -> Records:
             *head, members = decode(value[_ROSTER], limit=_LIMIT)
             rows = [[*row[:6], 0, 0, *row[6:]] for row in members]  # sponsor, ranked
             value[_ROSTER] = encode([*head, rows])
-            value[_NEXT_COMMIT:] = [parents[name[6:]], None, [], None]
+            # Whether one has spoken in it is not known: if it should lose, one may have strayed.
+            value[_NEXT_COMMIT:] = [parents[name[6:]], None, [], None, True]
         made[name] = encode(value)
     return made
 

@@ -142,6 +142,7 @@ class RoomState:
         """The current epoch is not that any more."""
         if self.sending is not None and self.sending.index > 0:
             self.last_spoken = (old.prefix, self.sending.index)
+            old.spoken = True
         self.sending = None
         old.superseded = now if old.superseded is None else old.superseded
         old.exporter = None

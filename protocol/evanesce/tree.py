@@ -107,8 +107,7 @@ def strayed(state: RoomState) -> bool:
     """Whether this device has opened or spoken in a kept epoch beside its path (REQ-EPOCH-30)."""
     on_path = {epoch.prefix for epoch in path(state)}
     return any(
-        prefix not in on_path
-        and (epoch.opener == state.own or (state.last_spoken or (None,))[0] == prefix)
+        prefix not in on_path and (epoch.opener == state.own or epoch.spoken)
         for prefix, epoch in state.epochs.items()
     )
 

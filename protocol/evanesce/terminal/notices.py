@@ -178,9 +178,9 @@ def _about_room(book: RoomBook, event: Event) -> tuple[str, Conversation, str] |
         case ChangesLost(room, added, roles, resynced, policy):
             return "changes-lost", room, _lost(book, len(added), (*roles, *resynced), policy)
         case Equivocated(room, by, founder):
-            return "equivocated", room, f"{book.call(by)} has split this room on purpose: nothing " \
-                f"is sent here any more. {book.call(founder)} should begin it anew, without " \
-                f"{book.call(by)}"  # fmt: skip
+            who, first = book.call(by), book.call(founder)
+            return "equivocated", room, f"{who} has split this room on purpose: nothing is sent " \
+                f"here any more. {first} should begin it anew, without {who}"  # fmt: skip
         case RemovedFromRoom(room, by):
             return "removed", room, f"{book.call(by)} has removed you; nothing new can be read here"
         case RoomReplaced(_, new):
