@@ -7,9 +7,9 @@ from .kept_epoch import Epoch
 from .limits import MOVE_WINDOW
 from .membership import Role
 from .state import RoomState, strip
-from .tree import trail, wins
+from .tree import Trail, trail, wins
 
-__all__ = ["carry_over", "has_lost", "move", "moves"]
+__all__ = ["carry_over", "has_lost", "is_better", "move", "moves"]
 
 
 def moves(old: RoomState, new: RoomState, inviter: Identity, now: int) -> bool:
@@ -18,8 +18,13 @@ def moves(old: RoomState, new: RoomState, inviter: Identity, now: int) -> bool:
         return False
     if not any(_may_admit(epoch, inviter) for epoch in old.epochs.values()):
         return False
-    won = wins(trail(new), trail(old))
-    return new.epoch.time > old.epoch.time if won is None else won
+    return is_better(trail(new), new.epoch.time, trail(old), old.epoch.time)
+
+
+def is_better(new: Trail, new_time: int, old: Trail, old_time: int) -> bool:
+    """Whether a trail wins against another; the times are of the last commit of each."""
+    won = wins(new, old)
+    return new_time > old_time if won is None else won
 
 
 def _may_admit(epoch: Epoch, inviter: Identity) -> bool:

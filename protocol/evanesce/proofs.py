@@ -21,7 +21,7 @@ from .primitives import verify
 from .wire import Value
 
 __all__ = ["Proof", "ProofKind", "Sanction", "check_leave_request", "leave_request",
-           "made_for", "sanction"]  # fmt: skip
+           "made_for", "sanction", "sign_sanction"]  # fmt: skip
 
 _LEAVE_LABEL = b"leave request"
 _LABEL = b"sanction"
@@ -217,12 +217,23 @@ def sanction(
 ) -> Sanction:  # fmt: skip
     """Sign a removal (`role` None) or demotion for a commit on this parent (REQ-MEM-14)."""
     epoch, spared = made_for(author, target, role, roster, number)
+    return sign_sanction(
+        owner, room, target.id, target.admission, author.id, role, epoch, spared
+    )
+
+
+def sign_sanction(
+    owner: IdentityKeys, room: bytes, member: bytes, admission: bytes, author: bytes,
+    role: Role | None, epoch: int, spared: Sequence[bytes] | None,
+) -> Sanction:  # fmt: skip
+    """Sign a sanction of these fields, whatever they say."""
     body = SANCTION.build(
-        room, target.id, target.admission, author.id, None if role is None else int(role), epoch,
+        room, member, admission, author, None if role is None else int(role), epoch,
         None if spared is None else list(spared),
     )  # fmt: skip
     signed = seal_signed(owner.sign_private.reveal(), _LABEL, body)
-    return Sanction(signed, room, target.id, target.admission, author.id, role, epoch, spared)
+    return Sanction(signed, room, member, admission, author, role, epoch,
+                    None if spared is None else tuple(spared))  # fmt: skip
 
 
 def made_for(

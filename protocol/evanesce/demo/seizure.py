@@ -214,7 +214,7 @@ class Seizure:
                 welcome = open_invitation(owner, Shelved.load(record).keys, invitation)
             except RemoteError:
                 continue
-            commit, _, _, _, roster, policy, secret, _ = WELCOME.parse(welcome)
+            commit, _, _, _, roster, policy, secret, _, _ = WELCOME.parse(welcome)
             rules = Policy.from_value(policy)
             if peek_type(commit) == GENESIS.type:
                 genesis = Genesis.parse(commit)

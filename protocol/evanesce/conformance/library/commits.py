@@ -9,14 +9,37 @@ from ...epoch import SealedCommit
 from ...errors import EvanesceError
 from ...formats import COMMIT_COPY, LEAVE_REQUEST
 from ...group import make_commit
-from ...identity import open_signed
-from ...operations import Operation, SetPolicy, operation_from_value
+from ...identity import IdentityKeys, open_signed
+from ...membership import Role
+from ...operations import Operation, Remove, SetPolicy, SetRole, Wish, operation_from_value
+from ...proofs import sanction
 from ...room import Room
 from ...state import Contact, RoomState
 from .founding import guests_of, policy_of
 from .registry import Json, operation
-from .rooms import place_of, room_in
-from .values import Tape, identity_keys, mailbox_of, signing_keys, un, untagged
+from .rooms import go_back, place_of, room_in
+from .values import (
+    Tape,
+    identity_keys,
+    mailbox_of,
+    proofs_of,
+    signing_keys,
+    trail_of,
+    un,
+    untagged,
+)
+
+__all__ = ["wishes_of"]
+
+
+def wishes_of(owner: IdentityKeys, state: RoomState, i: list[Any]) -> list[Wish]:
+    """What an application asks a device to commit: operations, and sanctions that it signs."""
+    return [
+        _sanction(owner, state, un(value["sanction"]["member"]), value["sanction"]["role"])
+        if isinstance(value, dict)
+        else _operation(untagged(value))
+        for value in i
+    ]
 
 
 def _operation(value: list[Any]) -> Operation:
@@ -25,6 +48,19 @@ def _operation(value: list[Any]) -> Operation:
         case [3, policy]:
             return SetPolicy(policy_of(policy))
     return operation_from_value(value)
+
+
+def _sanction(
+    owner: IdentityKeys, state: RoomState, member: bytes, role: int | None
+) -> Wish:
+    """A removal or demotion, also one that the library would not take for a demotion."""
+    epoch = state.epoch
+    target = epoch.roster.members.get(member)
+    if role is None:
+        return Remove(member, b"" if target is None else target.admission)
+    if target is None or (member != state.own and role < target.role):
+        return SetRole(member, Role(role))
+    return sanction(owner, state.id, state.me, target, Role(role), epoch.roster, epoch.number)
 
 
 def _member_of(request: bytes) -> bytes:
@@ -37,12 +73,14 @@ def _member_of(request: bytes) -> bytes:
 def _room_of(i: Json) -> RoomState:
     """The room before the commit: its directory is the case's, whatever the roster holds."""
     private, _ = signing_keys(i["room_seed"])
-    state = room_in(i, 0, room_sign=private)
+    state = room_in(i, i["parent_time"], room_sign=private)
+    go_back(state, trail_of(i["trail"]))
     state.directory = {
         un(row["member"]): Contact(row["name"], row["mailbox"] and mailbox_of(row["mailbox"]))
         for row in i["directory"]
     }
     state.leaving = {_member_of(request): request for request in map(un, i["proofs"])}
+    state.noted = dict.fromkeys(proofs_of(i["noted"]), 0)
     return state
 
 
@@ -51,11 +89,10 @@ def _make_commit(i: Json) -> Json:
     state, tape = _room_of(i), Tape(un(i["random"]))
     parent, before = state.epoch, Room(state).digest()
     handshakes = dict(parent.handshakes)  # making the commit erases what it has used
-    operations = [_operation(value) for value in untagged(i["operations"])]
+    owner = identity_keys(i["owner"])
+    wishes = wishes_of(owner, state, i["operations"])
     try:
-        made = make_commit(
-            state, identity_keys(i["owner"]), operations, guests_of(i["guests"]), i["now"], tape
-        )
+        made = make_commit(state, owner, wishes, guests_of(i["guests"]), i["now"], tape)
     except EvanesceError:
         if Room(state).digest() != before:
             raise ValueError("a refused commit has changed the room") from None

@@ -10,11 +10,11 @@ from ...keypackage import KeyPackage
 from ...membership import Credential, Member, Policy, Role, Roster, make_entry
 from ...operations import apply_operations, operation_from_value
 from ...primitives import SUITE_1
-from ...proofs import Proof, ProofKind, Sanction, check_leave_request, leave_request
+from ...proofs import Sanction, check_leave_request, leave_request, sign_sanction
 from ...repair import RepairRequest
 from ...resync import ResyncRequest
 from .registry import Json, operation
-from .values import identity_keys, identity_of, un, untagged
+from .values import identity_keys, identity_of, proofs_of, un, untagged
 
 _SHOWN_WHOLE = 256  # members: of a larger roster a case holds the hash
 
@@ -55,6 +55,17 @@ def _check_leave_request(i: Json) -> Json:
     room = un(i["room"])
     roster = Roster.parse(un(i["roster"]), room, verified=True)
     return {"member": check_leave_request(un(i["signed"]), room, roster).id.hex()}
+
+
+@operation("make sanction")
+def _make_sanction(i: Json) -> Json:
+    role, spared = i["role"], i["spared"]
+    made = sign_sanction(
+        identity_keys(i["owner"]), un(i["room"]), un(i["member"]), un(i["admission"]),
+        un(i["author"]), None if role is None else Role(role), i["epoch"],
+        None if spared is None else [un(prefix) for prefix in spared],
+    )  # fmt: skip
+    return {"signed": made.signed.hex()}
 
 
 @operation("check sanction")
@@ -135,7 +146,7 @@ def _apply_operations(i: Json) -> Json:
         roster, Policy.from_value(i["policy"]), algorithms, room, i["number"], un(i["transcript"]),
         roster[un(i["committer"])], i["time"],
         [operation_from_value(value) for value in untagged(i["operations"])],
-        [Proof(ProofKind(kind), un(signed)) for kind, signed in i["proofs"]],
+        proofs_of(i["proofs"]),
     )  # fmt: skip
     data, policy = outcome.roster.encode(), outcome.policy.value()
     if len(outcome.roster) > _SHOWN_WHOLE:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ... import membership
 from ...applying import apply_commit
 from ...epoch import EpochKeys
 from ...errors import EvanesceError
 from ...kept_epoch import Epoch
-from ...membership import Policy, Roster
+from ...membership import Mode, Policy, Roster
+from ...moving import is_better
 from ...primitives import SUITE_1
 from ...room import Room
 from ...secret import Secret
 from ...state import RoomState
+from ...tree import Trail, order_of
 from .registry import Json, operation
-from .values import identity_keys, identity_of, package_keys, un
+from .values import identity_keys, identity_of, package_keys, proofs_of, trail_of, un
 
-__all__ = ["place_of", "room_in"]
+__all__ = ["go_back", "place_of", "room_in"]
 
 
 def place_of(state: RoomState) -> Json:
@@ -65,6 +69,41 @@ def room_in(
     state = RoomState(room, SUITE_1, me, parent.prefix, {}, None, {}, now)
     state.enter(parent, sending, now)
     return state
+
+
+def go_back(state: RoomState, trail: Trail) -> None:
+    """Let the room have come to its epoch along a trail, the epoch itself included.
+
+    Of the epochs before, only the places are known.
+    """
+    epoch, before = state.epoch, None
+    state.epochs = {}
+    for number, (prefix, order) in enumerate(trail):
+        now = replace(epoch, transcript=prefix + bytes(24), number=number, chains={})
+        if prefix == epoch.prefix:
+            now = epoch
+        now.order, now.parent = order, before
+        state.epochs[prefix] = now
+        before = prefix
+    if before != state.current:
+        raise ValueError("a trail that does not end in the epoch of the case")
+
+
+@operation("order of commit")
+def _order_of_commit(i: Json) -> Json:
+    roster = Roster.parse(un(i["roster"]), bytes(32), verified=True)
+    parent = Epoch(
+        0, bytes(32), b"", roster, Policy(Mode.SIGNED), b"", i["parent_time"], None, None, {}, {},
+        {}, None,
+    )  # fmt: skip
+    committer = roster[un(i["committer"])]
+    return {"order": list(order_of(parent, committer, i["time"], proofs_of(i["proofs"])))}
+
+
+@operation("compare trails")
+def _compare_trails(i: Json) -> Json:
+    theirs, mine = trail_of(i["theirs"]), trail_of(i["mine"])
+    return {"wins": is_better(theirs, i["theirs_time"], mine, i["mine_time"])}
 
 
 @operation("member id")

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...applying import CommitApplied
 from ...content import Announcement, Burn, Leave, Viewed
+from ...epoch import SealedCommit, prefix_of
 from ...errors import EvanesceError, HeldError, Reason, RemoteError
 from ...formats import COMMIT_COPY, MESSAGE
 from ...identity import IdentityKeys
 from ...limits import MAX_ENVELOPE
 from ...message import ParsedMessage, reopen
-from ...operations import Operation, SetPolicy, operation_from_value
 from ...room import Room
 from ...speech import Received, send_message
 from ...state import Contact
 from ...wire import decode, kind_of, peek_type
+from .commits import wishes_of
 from .founding import guests_of, policy_of
 from .registry import Json, operation
 from .rooms import place_of
-from .values import Tape, identity_keys, mailbox_of, package_keys, un, untagged
+from .values import Tape, identity_keys, mailbox_of, package_keys, un
 
 __all__ = ["session"]
 
@@ -58,8 +60,17 @@ class _Device:
     def join(self, step: Json) -> Json:
         """Join it."""
         keys, data = package_keys(step["package"]), un(step["invitation"])
-        self._room, _ = Room.join(self.owner, keys, data, step["now"])
-        return _event("joined", self._begun())
+        room, invitation = Room.join(self.owner, keys, data, step["now"])
+        old, self._room = self._room, room
+        if old is None or old.closed:
+            if old is not None:
+                room.take_over(old, moved=False)
+            return _event("joined", self._begun())
+        if not room.moves(old, invitation.inviter, step["now"]):
+            self._room = old
+            raise HeldError(Reason.ALREADY_MEMBER, "this device is in that room")
+        room.take_over(old, moved=True)
+        return _event("moved", self._begun())
 
     def send(self, step: Json) -> Json:
         """Send a content as it stands."""
@@ -80,17 +91,21 @@ class _Device:
                 return _received(self.room.receive(data, now))
             case COMMIT_COPY.type:
                 applied = self.room.apply(data, now)
+                committer = {"committer": applied.committer.id.hex()}
+                if applied.equivocation:
+                    return _event("equivocated", committer)
+                if not applied.leads:
+                    return _event("lost", {**committer, **self._losing(data, applied)})
                 if applied.removed_self:
                     return _event("removed", {})
-                out = {"committer": applied.committer.id.hex(), **place_of(self.room.state)}
-                return _event("committed", out)
+                return _event("committed", {**committer, **place_of(self.room.state)})
         kind_of(decode(data, limit=MAX_ENVELOPE))  # what is not an object says so
         raise RemoteError(Reason.WRONG_TYPE, "neither a message nor a commit copy")
 
     def commit(self, step: Json) -> Json:
         """Commit; the directory of the step takes the place of what the room has learned itself."""
-        operations = [_operation(value) for value in untagged(step["operations"])]
         tape, state = Tape(un(step["random"])), self.room.state
+        wishes = wishes_of(self.owner, state, step["operations"])
         parent, learned = state.epoch.roster, state.directory
         state.directory = {
             un(row["member"]): Contact(row["name"], row["mailbox"] and mailbox_of(row["mailbox"]))
@@ -98,7 +113,7 @@ class _Device:
         }
         try:
             made = self.room.commit(
-                self.owner, operations, guests_of(step["guests"]), step["now"], tape
+                self.owner, wishes, guests_of(step["guests"]), step["now"], tape
             )
         except EvanesceError:
             state.directory = learned
@@ -125,17 +140,21 @@ class _Device:
         self._room = Room.restore(self.room.records())
         return _event("restarted", {})
 
+    def _losing(self, copy: bytes, applied: CommitApplied) -> Json:
+        """The place of an epoch beside the path, which a commit has just opened."""
+        epochs = self.room.state.epochs
+        parent = epochs[SealedCommit.parse(COMMIT_COPY.parse(copy)[0]).prefix]
+        transcript = parent.taken[applied.committer.id]
+        kept = epochs.get(prefix_of(transcript))
+        return {
+            "number": parent.number + 1,
+            "transcript": transcript.hex(),
+            "context": None if kept is None else kept.context.hex(),
+        }
+
     def _begun(self) -> Json:
         room = self.room
         return {"room": room.id.hex(), "me": room.own_id.hex(), **place_of(room.state)}
-
-
-def _operation(value: list[Any]) -> Operation:
-    """An operation as an application may ask for it: a policy is judged when the commit is made."""
-    match value:
-        case [3, policy]:
-            return SetPolicy(policy_of(policy))
-    return operation_from_value(value)
 
 
 def _event(name: str, out: Json) -> Json:

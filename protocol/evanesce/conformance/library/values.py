@@ -8,12 +8,14 @@ from ...identity import Identity, IdentityKeys
 from ...keypackage import KeyPackage, KeyPackageKeys
 from ...mailbox import Mailbox, MailboxKeys
 from ...primitives import sign_keypair
+from ...proofs import Proof, ProofKind
 from ...secret import Secret
+from ...tree import Trail, as_order
 from .registry import Json
 
 __all__ = ["Tape", "identity_json", "identity_keys", "identity_of", "mailbox_json", "mailbox_keys",
-           "mailbox_of", "package_keys", "signing_keys", "tagged", "un", "un_maybe",
-           "untagged"]  # fmt: skip
+           "mailbox_of", "package_keys", "proofs_of", "signing_keys", "tagged", "trail_of", "un",
+           "un_maybe", "untagged"]  # fmt: skip
 
 
 def un(text: str) -> bytes:
@@ -117,3 +119,13 @@ def package_keys(i: Json) -> KeyPackageKeys:
         Secret(un(i["leaf"])),
         Secret(room_private),
     )
+
+
+def proofs_of(i: list[Any]) -> list[Proof]:
+    """*Proofs*, in order."""
+    return [Proof(ProofKind(kind), un(signed)) for kind, signed in i]
+
+
+def trail_of(i: list[Any]) -> Trail:
+    """A *trail*."""
+    return tuple((un(prefix), None if order is None else as_order(order)) for prefix, order in i)
