@@ -246,10 +246,11 @@ SUITE, ROLE = a_uint(255), a_uint(2)
 SIGNED = a_bin(1, 1_024)
 MAILBOX = fields(ID, KEY, a_bin(16))
 POLICY = fields(a_uint(2), a_boolean, or_nil(SECONDS), SECONDS)
-ADD, REMOVE, SET_ROLE, SET_POLICY, RESYNC = 0, 1, 2, 3, 4
+ADD, SANCTION, SET_ROLE, SET_POLICY, RESYNC = 0, 1, 2, 3, 4
+LEAVES, SANCTIONED = 0, 1  # kinds of proofs
 OPERATIONS = {
     ADD: fields(a_uint(0), SIGNED, ROLE),
-    REMOVE: fields(a_uint(1), ID, ID),
+    SANCTION: fields(a_uint(1), SIGNED),
     SET_ROLE: fields(a_uint(2), ID, ROLE),
     SET_POLICY: fields(a_uint(3), POLICY),
     RESYNC: fields(a_uint(4), SIGNED),
@@ -275,7 +276,8 @@ COMMIT_LIMIT, INVITATION_LIMIT, BODY_LIMIT = 786_432, 1_572_864, 896
 CONTENT_LIMIT, ENVELOPE_LIMIT = 65_792, 2_097_152
 TIMED = (TIME, or_nil(SECONDS), SECONDS, or_nil(a_bin(16)))
 TURN = fields(KEY, KEY, SLOT, or_nil(SIGNED))
-MEMBER_ROW = fields(ID, ROLE, COUNT, KEY, KEY, ID, SIGNED, or_nil(TIME))
+MEMBER_ROW = fields(ID, ROLE, COUNT, KEY, KEY, ID, COUNT, COUNT, SIGNED, or_nil(TIME))
+ORDER = fields(a_uint(3), COUNT, TIME, ROLE, COUNT)
 MESSAGES = an_array(1, 256, a_bin(16))  # REQ-LIMIT-34
 DIRECTORY_ROW = fields(ID, a_text(256), or_nil(MAILBOX))
 
@@ -289,7 +291,8 @@ FORMS = {
                                              a_bin(16, INVITATION_LIMIT))),
     "welcome": Form(6, INVITATION_LIMIT, (a_bin(1, COMMIT_LIMIT), CONFIRMATION, or_nil(SIGNATURE),
                                           or_nil(SIGNED), a_bin(1, INVITATION_LIMIT), POLICY,
-                                          a_bin(32), an_array(0, 1_000, DIRECTORY_ROW))),
+                                          a_bin(32), an_array(0, 1_000, DIRECTORY_ROW),
+                                          an_array(0, 256, fields(PREFIX, or_nil(ORDER))))),
     "roster": Form(7, INVITATION_LIMIT, (COUNT, an_array(1, 1_000, MEMBER_ROW))),
     "genesis": Form(8, COMMIT_LIMIT, (SUITE, ID, TIME, POLICY, KEY, KEY, SIGNED,
                                       an_array(0, 999, fields(SIGNED, ROLE)), ID)),
@@ -307,6 +310,8 @@ FORMS = {
     "envelope": Form(18, ENVELOPE_LIMIT, (KEY, a_bin(17, ENVELOPE_LIMIT))),
     "repair request": Form(19, 256, (ID, ID, PREFIX, TIME)),
     "resync request": Form(20, BODY_LIMIT, (ID, ID, TIME, SIGNED)),
+    "sanction": Form(21, BODY_LIMIT, (ID, ID, ID, ID, or_nil(ROLE), COUNT,
+                                      or_nil(an_array(0, 64, PREFIX)))),
     "text": Form(32, CONTENT_LIMIT, (*TIMED, a_text(65_536))),
     "data": Form(33, CONTENT_LIMIT, (*TIMED, a_bin(0, 65_536))),
     "announcement": Form(34, CONTENT_LIMIT, (a_text(256), MAILBOX)),
@@ -1074,6 +1079,8 @@ class Member(NamedTuple):
     sign_key: bytes
     dh_key: bytes
     admission: bytes
+    sponsor: int
+    ranked: int
     signed: bytes
     resynced: int | None = None
 
@@ -1199,14 +1206,14 @@ def check_right(me: Member, operation: list[Any], roster: Roster, policy: Policy
         allowed = me.role >= ADMIN or bool(policy[1])
     elif kind == ADD:
         allowed = me.role == OWNER
-    elif kind == REMOVE and me.role >= ADMIN:
-        allowed = outranks(me, roster.find(operation[1]))  # unknown-member before the right
+    elif kind == SANCTION:
+        allowed = True  # its table is that of REQ-MEM-14
     elif kind == SET_ROLE:
-        target = roster.find(operation[1])
+        target = roster.find(operation[1])  # unknown-member before the right
         if target.id == me.id:
             allowed = operation[2] < me.role
         elif me.role == OWNER:
-            allowed = outranks(me, target)
+            allowed = outranks(me, target) and operation[2] >= target.role
         elif me.role == ADMIN:
             allowed = target.role == MEMBER and operation[2] == MEMBER
     elif kind == SET_POLICY:
@@ -1282,9 +1289,119 @@ def check_leave_request(signed: bytes, room: bytes, roster: Roster) -> Member:
     return leaver
 
 
-def admit(
-    roster: Roster, member: bytes, role: int, package: KeyPackage, suite: int, time: int
+class Sanction(NamedTuple):
+    """A sanction that has been read, its signature apart (9.7)."""
+
+    body: bytes
+    signature: bytes
+    room: bytes
+    member: bytes
+    admission: bytes
+    author: bytes
+    role: int | None  # None: a removal
+    epoch: int
+    spared: list[bytes] | None
+
+
+def read_sanction(signed: bytes) -> Sanction:
+    """Step 1 of REQ-MEM-14."""
+    body, signature = parse(signed, "signed object")
+    return Sanction(body, signature, *parse(body, "sanction"))
+
+
+def sign_sanction(
+    author: IdentityKeys, room: bytes, member: bytes, admission: bytes, author_id: bytes,
+    role: int | None, epoch: int, spared: list[bytes] | None,
+) -> bytes:  # fmt: skip
+    """A signed sanction (REQ-MEM-14)."""
+    body = build("sanction", room, member, admission, author_id, role, epoch, spared)
+    note("body", body)
+    return build("signed object", body, sign(author.seed, b"sanction", body))
+
+
+def check_sanction(signed: bytes, room: bytes, roster: Roster) -> tuple[Member, Sanction]:
+    """Whom it removes or demotes (REQ-MEM-14)."""
+    sanction = read_sanction(signed)  # 1
+    fail_if(sanction.room != room, "bad-proof")  # 2
+    member = roster.find(sanction.member)  # 3
+    fail_if(sanction.admission != member.admission, "bad-proof")  # 4
+    fail_if(not roster.has(sanction.author), "not-entitled")  # 5
+    author = roster.find(sanction.author)
+    verify(author.sign_key, sanction.signature, b"sanction", sanction.body)  # 6
+    fail_if(author.role < ADMIN or not outranks(author, member), "not-entitled")  # 7
+    if sanction.role is not None:
+        fail_if(author.role < OWNER, "not-entitled")
+        fail_if(sanction.role >= member.role or sanction.epoch > 2**32 - 3, "bad-proof")  # 8
+        fail_if(member.ranked > sanction.epoch + 1, "replay")
+    return member, sanction
+
+
+MOST_SPARED = 64
+
+
+def taken_along(
+    result: Roster, parent: Roster, author: bytes, target: Member, spared: list[bytes] | None
+) -> list[Member]:
+    """Whom a removal takes along (9.7). Rank is that of the parent (REQ-MEM-05)."""
+    taken: list[Member] = []
+    if spared is None:
+        return taken
+    gone = {target.seniority}
+    for row in result.members:
+        if row.id == target.id or row.sponsor not in gone or row.id[:8] in spared:
+            continue
+        if parent.has(row.id) and outranks(parent.find(author), parent.find(row.id)):
+            gone.add(row.seniority)
+            taken.append(row)
+    return taken
+
+
+def due_fields(
+    parent: Roster, number: int, author: bytes, target: Member, role: int | None
+) -> tuple[int, list[bytes] | None]:
+    """*epoch* and *spared* of a sanction that is made for a commit on this parent (REQ-MEM-14)."""
+    epoch = max(number, target.ranked - 1)
+    if role is not None:
+        return epoch, None
+    listed = [row.id[:8] for row in taken_along(parent, parent, author, target, [])]
+    return epoch, listed if len(listed) <= MOST_SPARED else None
+
+
+def make_sanction(
+    owner: IdentityKeys, room: bytes, roster: Roster, number: int, me: bytes, target: bytes,
+    role: int | None,
+) -> bytes:  # fmt: skip
+    """A sanction for a commit on the epoch of this number and roster (10.6, step 3)."""
+    row = roster.find(target)
+    epoch, spared = due_fields(roster, number, me, row, role)
+    return sign_sanction(owner, room, target, row.admission, me, role, epoch, spared)
+
+
+def with_role(roster: Roster, member: bytes, role: int, number: int) -> Roster:
+    """A member with a role; with another one it is *ranked* anew (REQ-MEM-04)."""
+    row = roster.find(member)
+    if role == row.role:
+        return roster
+    return roster.replace(row._replace(role=role, ranked=max(number, row.ranked)))
+
+
+def punish(
+    result: Roster, parent: Roster, target: Member, sanction: Sanction, number: int
 ) -> Roster:
+    """Step 2.3 of REQ-MEM-07 for a sanction. *number*: of the epoch that is opened."""
+    row = result.find(target.id)
+    if sanction.role is None:
+        for taken in taken_along(result, parent, sanction.author, target, sanction.spared):
+            result = result.without(taken.id)
+        return result.without(target.id)
+    ranked = max(number, sanction.epoch + 2, row.ranked)
+    return result.replace(row._replace(role=min(row.role, sanction.role), ranked=ranked))
+
+
+def admit(
+    roster: Roster, member: bytes, role: int, package: KeyPackage, suite: int, time: int,
+    sponsor: int, number: int,
+) -> Roster:  # fmt: skip
     """The add of step 3.2 of REQ-MEM-07."""
     fail_if(package.suite != suite, "unknown-suite")
     fail_if(time > package.expiry, "expired")  # REQ-ID-05
@@ -1292,17 +1409,17 @@ def admit(
     fail_if(present, "already-member")
     fail_if(len(roster.members) >= 1_000, "too-many-members")  # REQ-MEM-11
     fail_if(roster.next_seniority >= 2**32 - 1, "bad-form")  # REQ-MEM-04
-    row = Member(member, role, roster.next_seniority, *package.identity, package.hash,
-                 package.signed)  # fmt: skip
+    row = Member(member, role, roster.next_seniority, *package.identity, package.hash, sponsor,
+                 number, package.signed)  # fmt: skip
     return Roster(roster.next_seniority + 1, [*roster.members, row])
 
 
-def with_owner(roster: Roster) -> Roster:
+def with_owner(roster: Roster, number: int) -> Roster:
     """Without an owner, the first in rank becomes owner (REQ-MEM-08)."""
     if any(m.role == OWNER for m in roster.members):
         return roster
     first = min(roster.members, key=lambda m: (-m.role, m.seniority))
-    return roster.replace(first._replace(role=OWNER))
+    return with_role(roster, first.id, OWNER, number)
 
 
 def apply_operations(
@@ -1310,30 +1427,32 @@ def apply_operations(
     policy: Policy,
     suite: int,
     room: bytes,
+    number: int,
     transcript: bytes,
     committer: Member,
     time: int,
     operations: list[list[Any]],
     proofs: list[list[Any]],
 ) -> tuple[Roster, Policy]:
-    """What a commit makes of roster and policy (REQ-MEM-07)."""
-    result, rules = roster, policy  # 1
-    for _, request in proofs:  # 2
-        leaver = check_leave_request(request, room, roster)
-        fail_if(leaver.id == committer.id, "bad-proof")
-        result.find(leaver.id)
-        result = result.without(leaver.id)
+    """What a commit makes of roster and policy (REQ-MEM-07). *number*: that of the parent."""
+    result, rules, opened = roster, policy, number + 1  # 1
+    for kind, proof in proofs:  # 2
+        result = embed(result, roster, room, opened, committer, kind, proof)
     for index, operation in enumerate(operations):  # 3
         check_right(committer, operation, roster, policy)  # 3.1
         if operation[0] == ADD:  # 3.2
             package = read_key_package(operation[1])
             new = member_id(room, transcript, package.hash, index)
-            result = admit(result, new, operation[2], package, suite, time)
-        elif operation[0] == REMOVE:  # 3.3
-            fail_if(result.find(operation[1]).admission != operation[2], "unknown-member")
-            result = result.without(operation[1])
+            result = admit(result, new, operation[2], package, suite, time, committer.seniority,
+                           opened)  # fmt: skip
+        elif operation[0] == SANCTION:  # 3.3
+            target, sanction = check_sanction(operation[1], room, roster)
+            fail_if(sanction.author != committer.id, "bad-proof")
+            due = due_fields(roster, number, committer.id, target, sanction.role)
+            fail_if((sanction.epoch, sanction.spared) != due, "bad-proof")
+            result = punish(result, roster, target, sanction, opened)
         elif operation[0] == SET_ROLE:  # 3.4
-            result = result.replace(result.find(operation[1])._replace(role=operation[2]))
+            result = with_role(result, operation[1], operation[2], opened)
         elif operation[0] == SET_POLICY:  # 3.5
             fail_if(operation[1][0] != policy[0], "wrong-mode")
             check_policy(operation[1])
@@ -1344,7 +1463,55 @@ def apply_operations(
                 member._replace(signed=asked.package.signed, resynced=asked.time)
             )
     fail_if(not result.has(committer.id), "not-entitled")  # 4
-    return with_owner(result), rules  # 5
+    return with_owner(result, opened), rules  # 5
+
+
+def embed(
+    result: Roster, parent: Roster, room: bytes, opened: int, committer: Member, kind: int,
+    proof: bytes,
+) -> Roster:  # fmt: skip
+    """Step 2 of REQ-MEM-07 for one proof."""
+    if kind == LEAVES:  # 2.1
+        leaver = check_leave_request(proof, room, parent)
+        fail_if(leaver.id == committer.id, "bad-proof")  # 2.2
+        result.find(leaver.id)  # 2.3
+        return result.without(leaver.id)
+    target, sanction = check_sanction(proof, room, parent)  # 2.1
+    fail_if(target.id == committer.id, "bad-proof")  # 2.2
+    return punish(result, parent, target, sanction, opened)  # 2.3
+
+
+# A trail: prefix and order of epochs of a path, from the oldest on (7.5, REQ-ENV-24).
+Order = list[int]
+Trail = list[tuple[bytes, "Order | None"]]
+
+
+def order_of_commit(
+    roster: Roster, parent_time: int, committer: Member, time: int, proofs: list[list[Any]]
+) -> Order:
+    """REQ-EPOCH-20, with the roster of the parent and the committer as it stands there."""
+    authority = (3, 0)
+    for kind, proof in proofs:
+        if kind == SANCTIONED and read_sanction(proof).role is None:
+            author = roster.find(read_sanction(proof).author)
+            authority = min(authority, (2 - author.role, author.seniority))
+    note("authority", authority[0])
+    bucket = note("bucket", max(0, time - parent_time) // 3_600)
+    return [*authority, bucket, 2 - committer.role, committer.seniority]
+
+
+def trail_wins(new: Trail, old: Trail, new_time: int, old_time: int) -> bool:
+    """Whether a trail wins against another (REQ-ENV-24). Times: of the last commit of each."""
+    old_places = {prefix: place for place, (prefix, _) in enumerate(old)}
+    shared = [place for place, (prefix, _) in enumerate(new) if prefix in old_places]
+    if not shared:
+        return new_time > old_time
+    rest = new[shared[-1] + 1 :]
+    old_rest = old[old_places[new[shared[-1]][0]] + 1 :]
+    if not rest or not old_rest:
+        return False  # one is a beginning of the other
+    a, b = rest[0][1], old_rest[0][1]
+    return a is not None and (b is None or a < b)
 
 
 # --- Chapter 10: epochs --------------------------------------------------------------------------
@@ -1462,6 +1629,7 @@ class Epoch(NamedTuple):
     policy: Policy
     opener: bytes
     keys: EpochKeys
+    time: int = 0  # of the commit or genesis that opened it; a turn has none
 
     @property
     def prefix(self) -> bytes:
@@ -1498,6 +1666,7 @@ def make_welcome(
     policy: Policy,
     secret: bytes,
     directory: dict[bytes, Contact],
+    trail: Trail,
 ) -> bytes:
     """REQ-INV-05."""
     rows: list[Value] = []
@@ -1506,7 +1675,7 @@ def make_welcome(
             name, mailbox = directory[member.id]
             rows.append([member.id, name, None if mailbox is None else list(mailbox)])
     return build("welcome", commit, confirmation, signature, parent_credential, roster.encode(),
-                 policy, secret, rows)  # fmt: skip
+                 policy, secret, rows, [list(entry) for entry in trail])  # fmt: skip
 
 
 def genesis_roster(
@@ -1516,11 +1685,11 @@ def genesis_roster(
     """Steps 7 to 9 of REQ-EPOCH-12."""
     fail_if(policy[0] == DIRECT and len(packages) != 1, "wrong-mode")  # 7
     admission = note("admission", H(b"creator admission", entry))  # 9.1
-    first = Member(creator_id(room, creator), OWNER, 0, *creator, admission, entry)
+    first = Member(creator_id(room, creator), OWNER, 0, *creator, admission, 0, 0, entry)
     roster = Roster(1, [first])  # 8
     for index, (package, role) in enumerate(packages):  # 9
         new = member_id(room, NO_TRANSCRIPT, package.hash, index)
-        roster = admit(roster, new, role, package, suite, time)
+        roster = admit(roster, new, role, package, suite, time, 0, 0)
     return roster
 
 
@@ -1558,10 +1727,11 @@ def found_room(
     signature = None
     if policy[0] != DIRECT:
         signature = sign(room_seed, b"commit", genesis, keys.confirmation)  # REQ-EPOCH-13
-    welcome = make_welcome(genesis, keys.confirmation, signature, None, roster, policy, secret,
-                           {me: (name, mailbox)})  # fmt: skip
     transcript = transcript_hash(NO_TRANSCRIPT, genesis, keys.confirmation)
-    epoch = Epoch(1, room, 0, transcript, roster, policy, me, keys)
+    trail: Trail = [] if policy[0] == DIRECT else [(transcript[:8], None)]
+    welcome = make_welcome(genesis, keys.confirmation, signature, None, roster, policy, secret,
+                           {me: (name, mailbox)}, trail)  # fmt: skip
+    epoch = Epoch(1, room, 0, transcript, roster, policy, me, keys, time)
     invitations = [seal_invitation(own, g.package, g.prekey, welcome, random) for g in guests]
     return Founded(epoch, secret, genesis, leaf, room_seed, invitations)
 
@@ -1580,14 +1750,15 @@ def read_genesis(data: bytes) -> list[Any]:
 def read_commit(data: bytes) -> list[Any]:
     """REQ-EPOCH-11: the fields."""
     fields_of = parse(data, "commit")  # 1
-    operations, proofs, ephemeral_key = fields_of[5], fields_of[6], fields_of[8]
-    fail_if(any(kind != 0 for kind, _ in proofs), "bad-proof")  # 2
-    check_dh_key(ephemeral_key)  # 3
-    for operation in operations:  # 4
+    operations, ephemeral_key = fields_of[5], fields_of[8]
+    check_dh_key(ephemeral_key)  # 2
+    for operation in operations:  # 3
         if operation[0] == ADD:
             read_key_package(operation[1])
         elif operation[0] == SET_POLICY:
             check_policy(operation[1])
+        elif operation[0] == SANCTION:
+            read_sanction(operation[1])
         elif operation[0] == RESYNC:
             read_resync_request(operation[1])
     return fields_of
@@ -1615,12 +1786,12 @@ def let_in_as(
 
 def join_room(
     own: IdentityKeys, keys: KeyPackageKeys, data: bytes, now: int
-) -> tuple[Epoch, bytes]:
-    """*join* (REQ-INV-06): the epoch that is entered, and the own member id."""
+) -> tuple[Epoch, bytes, Trail]:
+    """*join* (REQ-INV-06): the epoch that is entered, the own member id, and the trail."""
     welcome = open_invitation(own, keys, data)  # 1
     inviter = Identity(*parse(data, "invitation")[1:3])
     (commit, confirmation, signature, parent_credential, roster_bytes, policy, secret,
-     directory) = parse(welcome, "welcome")  # 2  # fmt: skip
+     directory, trail) = parse(welcome, "welcome")  # 2  # fmt: skip
     check_policy(policy)  # 3
     me = b""
     if begin_parse(commit, COMMIT_LIMIT)[1] == FORMS["genesis"].type:  # 4, 5
@@ -1668,26 +1839,43 @@ def join_room(
             check_dh_key(mailbox[1])
     transcript = transcript_hash(parent, commit, confirmation)  # 13
     epoch = Epoch(keys.package.suite, room, number, transcript, roster, policy, committer_id,
-                  schedule)  # fmt: skip
-    return epoch, me
+                  schedule, time)  # fmt: skip
+    return epoch, me, [(prefix, order) for prefix, order in trail]
 
 
-def pending_proofs(
-    parent: Epoch, me: bytes, kept: list[bytes], operations: list[list[Any]]
-) -> list[bytes]:
-    """Step 3 of REQ-EPOCH-14: which of the kept leave requests a commit embeds."""
-    named = [operation[1] for operation in operations if operation[0] in (REMOVE, SET_ROLE)]
+def chosen_proofs(
+    parent: Epoch, me: bytes, noted: list[list[Any]], leaving: list[bytes],
+    operations: list[list[Any]],
+) -> list[list[Any]]:  # fmt: skip
+    """Step 3 of REQ-EPOCH-14: which proofs a commit embeds, of those noted and then those kept."""
+    named = [operation[1] for operation in operations if operation[0] in (SANCTION, SET_ROLE)]
     named += [read_resync_request(operation[1]).member for operation in operations
               if operation[0] == RESYNC]  # fmt: skip
-    proofs = []
-    for request in kept:
-        try:
-            leaver = check_leave_request(request, parent.room, parent.roster)
-        except Refused:
+    committer, opened = parent.roster.find(me), parent.number + 1
+    proofs: list[list[Any]] = []
+    result = parent.roster
+    for kind, proof in [*noted, *([LEAVES, request] for request in leaving)]:
+        about = proof_valid(parent, kind, proof)
+        if about is None or about in named or len(proofs) == 16:  # REQ-LIMIT-12
             continue
-        if leaver.id != me and leaver.id not in named:
-            proofs.append(request)
-    return proofs[:16]  # REQ-LIMIT-12
+        try:
+            after = embed(result, parent.roster, parent.room, opened, committer, kind, proof)
+        except Refused:
+            continue  # about this device, or about one that is removed already
+        if after.has(me):
+            proofs.append([kind, proof])
+            result = after
+    return proofs
+
+
+def proof_valid(epoch: Epoch, kind: int, proof: bytes) -> bytes | None:
+    """Whom a proof is about, if it is valid at an epoch."""
+    try:
+        if kind == LEAVES:
+            return check_leave_request(proof, epoch.room, epoch.roster).id
+        return check_sanction(proof, epoch.room, epoch.roster)[0].id
+    except Refused:
+        return None
 
 
 class CommitMade(NamedTuple):
@@ -1696,6 +1884,7 @@ class CommitMade(NamedTuple):
     epoch: Epoch
     secret: bytes
     commit: bytes
+    confirmation: bytes
     signature: bytes
     leaf: bytes
     room_seed: bytes
@@ -1706,21 +1895,30 @@ class CommitMade(NamedTuple):
 
 def make_commit(
     parent: Epoch, own: IdentityKeys, me: bytes, room_seed: bytes, operations: list[list[Any]],
-    guests: list[Guest], proofs: list[bytes], directory: dict[bytes, Contact], time: int,
-    random: Random,
+    guests: list[Guest], noted: list[list[Any]], leaving: list[bytes],
+    directory: dict[bytes, Contact], time: int, random: Random, trail: Trail,
 ) -> CommitMade:  # fmt: skip
-    """Make a commit (REQ-EPOCH-14). `proofs` is what step 3 gives."""
+    """Make a commit (REQ-EPOCH-14).
+
+    Of the operations, `[SANCTION, member, role or None]` is one that is still to be made. `noted`
+    and `leaving`: proofs that have been noted, and leave requests, as they came. `trail`: of the
+    path that is kept.
+    """
     fail_if(parent.policy[0] == DIRECT, "wrong-mode")  # 1
     fail_if(not 0 <= time < 1 << 40, "bad-input")
     fail_if(any(operation[0] == ADD for operation in operations), "bad-input")
     fail_if(len(operations) + len(guests) > 1_000, "too-large")  # REQ-LIMIT-11
     adds: list[list[Any]] = [[ADD, guest.package.signed, guest.role] for guest in guests]
     operations = [*operations, *adds]  # 2
-    embedded: list[list[Any]] = [[0, request] for request in proofs]  # 3
+    embedded: list[list[Any]] = unnoted(chosen_proofs, parent, me, noted, leaving, operations)  # 3
+    operations = [
+        [SANCTION, make_sanction(own, parent.room, parent.roster, parent.number, me, *each[1:])]
+        if each[0] == SANCTION else each for each in operations
+    ]  # fmt: skip
     committer = parent.roster.find(me)
     roster, policy = apply_operations(  # 4
-        parent.roster, parent.policy, parent.suite, parent.room, parent.transcript, committer,
-        time, operations, embedded,
+        parent.roster, parent.policy, parent.suite, parent.room, parent.number,
+        parent.transcript, committer, time, operations, embedded,
     )  # fmt: skip
     leaf, new_seed = random(32), random(32)  # 5
     version = kept_credential(committer.signed).version + 1
@@ -1756,23 +1954,48 @@ def make_commit(
             slot = seal_slot(r, ephemeral, commit, member.id, leaf_key)
         copies[member.id] = build("commit copy", sealed, slot)
     rows = {member: row for member, row in directory.items() if member not in resynced}
+    transcript = transcript_hash(parent.transcript, commit, keys.confirmation)
+    order = order_of_commit(parent.roster, parent.time, committer, time, embedded)
+    whole: Trail = [*trail[-255:], (transcript[:8], order)]
     welcome = make_welcome(commit, keys.confirmation, signature, committer.signed, roster, policy,
-                           secret, rows)  # 12, REQ-INV-05  # fmt: skip
+                           secret, rows, whole)  # 12, REQ-INV-05  # fmt: skip
     invitations = [
         seal_invitation(own, each.package, 0, welcome, random) for each in resynced.values()
     ]
     invitations += [seal_invitation(own, g.package, g.prekey, welcome, random) for g in guests]
-    transcript = transcript_hash(parent.transcript, commit, keys.confirmation)
     epoch = Epoch(parent.suite, parent.room, parent.number + 1, transcript, roster, policy, me,
-                  keys)  # 13  # fmt: skip
-    return CommitMade(epoch, secret, commit, signature, leaf, new_seed, sealed, copies,
-                      invitations)  # fmt: skip
+                  keys, time)  # 13  # fmt: skip
+    return CommitMade(epoch, secret, commit, keys.confirmation, signature, leaf, new_seed, sealed,
+                      copies, invitations)  # fmt: skip
 
 
-def apply_commit(parent: Epoch, me: bytes, leaf: bytes, data: bytes, now: int) -> Epoch | None:
-    """Apply a commit (REQ-EPOCH-15) on the current epoch, the only one that is kept here.
+class Taken(NamedTuple):
+    """What a commit is that has passed all checks."""
 
-    None: this device has been removed.
+    epoch: Epoch  # without keys where this device is not in it
+    committer: bytes
+    order: Order
+    operations: list[list[Any]]
+    proofs: list[list[Any]]
+    removes_me: bool
+
+
+class Equivocated(NamedTuple):
+    """A second commit of its author on its parent (REQ-EPOCH-29)."""
+
+    committer: bytes
+
+
+NO_KEYS = EpochKeys(b"", {}, {}, {}, b"")
+
+
+def apply_commit(
+    parent: Epoch, me: bytes, leaf: bytes, data: bytes, now: int,
+    committed: dict[bytes, bytes] | None = None,
+) -> Taken | Equivocated:  # fmt: skip
+    """Steps 1 to 21 of REQ-EPOCH-15, with the parent that is kept.
+
+    `committed`: the transcript hashes that commits on this parent gave, by who made them.
     """
     sealed_bytes, slot = parse(data, "commit copy")  # 1
     sealed = parse(sealed_bytes, "sealed commit")
@@ -1781,36 +2004,46 @@ def apply_commit(parent: Epoch, me: bytes, leaf: bytes, data: bytes, now: int) -
     fail_if(parent.policy[0] == DIRECT, "wrong-mode")  # 3
     fail_if(committer_id == me, "own-message")  # 4
     fail_if(prefix != parent.prefix, "unknown-epoch")  # 5, held
+    fail_if(leaf == b"", "replay")  # 6
     committer = parent.roster.find(committer_id)  # 7
-    signed_commit = unseal_commit(parent.keys.handshakes[committer_id], sealed)  # 8, 9
+    fail_if(committer_id not in parent.keys.handshakes, "replay")  # 8
+    signed_commit = unseal_commit(parent.keys.handshakes[committer_id], sealed)  # 9
     commit, confirmation, signature = parse(signed_commit, "signed commit")
     credential = kept_credential(committer.signed)
     verify(credential.room_sign_key, signature, b"commit", commit, confirmation)  # 10
+    opened = transcript_hash(parent.transcript, commit, confirmation)
+    if committer_id in (committed or {}):  # 11
+        fail_if((committed or {})[committer_id] == opened, "replay")
+        return Equivocated(committer_id)
     (its_room, number, transcript, its_committer, time, operations, proofs, entry,
      ephemeral_key, its_state) = read_commit(commit)  # 12  # fmt: skip
     claimed = (its_room, number, transcript, its_committer)  # 13
     true = (parent.room, parent.number, parent.transcript, committer_id)
     fail_if(claimed != true, "wrong-transcript")
     roster, policy = apply_operations(  # 14
-        parent.roster, parent.policy, parent.suite, parent.room, parent.transcript, committer,
-        time, operations, proofs,
+        parent.roster, parent.policy, parent.suite, parent.room, parent.number,
+        parent.transcript, committer, time, operations, proofs,
     )  # fmt: skip
     new = read_credential(entry, parent.room, committer_id, committer.identity)  # 15
     fail_if(new.version != credential.version + 1, "bad-entry")
     roster = roster.replace(roster.find(committer_id)._replace(signed=entry))  # 16
     fail_if(state_hash(roster.encode(), policy) != its_state, "bad-state-hash")
     fail_if(time > now + MAX_CLOCK_LEAD, "early-commit")  # 17, held
-    if not roster.has(me):  # 18
-        return None
+    fail_if(committer_id not in parent.keys.inits, "replay")  # 18, REQ-EPOCH-30
+    order = order_of_commit(parent.roster, parent.time, committer, time, proofs)
+    epoch = Epoch(parent.suite, parent.room, parent.number + 1, opened, roster, policy,
+                  committer_id, NO_KEYS, time)  # fmt: skip
+    taken = Taken(epoch, committer_id, order, operations, proofs, not roster.has(me))
+    if taken.removes_me:
+        return taken
     fail_if(roster.find(me).resynced != parent.roster.find(me).resynced, "room-closed")
-    fail_if(slot is None, "bad-form")  # 19
+    if slot is None:
+        raise Refused("no-slot")  # 19, held
     r = open_slot(slot, leaf, commit, ephemeral_key, me)  # 20
     secret = epoch_secret(parent.keys.inits[committer_id], r, commit)  # 21
     keys = key_schedule(secret, commit, ids_of(roster))
     fail_if(not hmac.compare_digest(keys.confirmation, confirmation), "bad-confirmation")
-    opened = transcript_hash(parent.transcript, commit, confirmation)  # 22
-    return Epoch(parent.suite, parent.room, parent.number + 1, opened, roster, policy,
-                 committer_id, keys)  # fmt: skip
+    return taken._replace(epoch=epoch._replace(keys=keys))
 
 
 def make_repair_request(
@@ -1910,8 +2143,9 @@ def accept_turn(
 # A `Room` is a value. What changes it returns another one, what refuses returns none: so refused or
 # held input changes nothing (REQ-WIRE-19). Names, mailboxes and what evaporates are left out.
 
-HELD = ("unknown-epoch", "early-commit")  # 1.5
+HELD = ("unknown-epoch", "early-commit", "no-slot", "already-member")  # 1.5
 GRACE = 259_200  # REQ-LIMIT-14, 20
+NOTED_FOR = 2_592_000  # REQ-EPOCH-28
 MAX_EPOCHS = 256  # REQ-LIMIT-15
 MAX_ROOM_KEYS = 4_000  # REQ-LIMIT-19
 MAX_INDEX = 2**32 - 1  # REQ-LIMIT-21
@@ -1927,7 +2161,10 @@ class Kept(NamedTuple):
     chains: dict[bytes, Chain]  # of the others
     turn: list[Any] | None  # the turn fields that opened it
     superseded: int | None
-    applied: bytes | None  # hash of the commit that was made or applied on it
+    parent: bytes | None  # a prefix; none of the first epoch, and in a direct room
+    order: Order | None  # of the commit that opened it; none of the first epoch
+    committed: dict[bytes, bytes]  # transcript hashes that commits on it gave, by who made them
+    mine: bool  # this device has opened it, or spoken in it
 
 
 class Sending(NamedTuple):
@@ -1941,12 +2178,17 @@ class Room(NamedTuple):
     """What a device keeps of a room."""
 
     me: bytes
-    epochs: dict[bytes, Kept]  # by prefix, in the order in which they were entered
+    epochs: dict[bytes, Kept]  # by prefix, in the order in which they came
     current: bytes  # a prefix
     sending: Sending | None  # none in a direct epoch that the peer opened
     last_spoken: list[Any] | None  # before the current epoch (11.6)
     leaving: dict[bytes, bytes]  # leave requests (9.7), by who asks, in the order they came
-    removed: bool
+    removed: Order | None  # order of the commit that removed this device
+    noted: dict[tuple[int, bytes], int]  # proofs (REQ-EPOCH-28), and when they were noted
+    equivocated: list[bytes]  # by whom (REQ-EPOCH-29)
+    joined: int | None  # when, by an invitation
+    first: bytes  # prefix of the epoch in which it was founded or joined
+    trail: Trail  # of the welcome by which it was joined
     healed: int  # own last commit, last turn of either side, or when it joined (REQ-EPOCH-16)
     sent: int  # messages since then
 
@@ -1960,10 +2202,26 @@ class Room(NamedTuple):
         return mode == DIRECT
 
 
+def line(room: Room, end: bytes) -> list[bytes]:
+    """The kept epochs that lead to one, and it: from the oldest on (REQ-EPOCH-27)."""
+    epochs: list[bytes] = []
+    at: bytes | None = end
+    while at is not None and at in room.epochs:
+        epochs.insert(0, at)
+        at = room.epochs[at].parent
+    return epochs
+
+
+def path_of(room: Room) -> list[bytes]:
+    """The path, which ends in the current epoch."""
+    return list(room.epochs) if room.direct else line(room, room.current)
+
+
 def keep(
-    epoch: Epoch, me: bytes, leaf: bytes, room_seed: bytes, turn: list[Any] | None = None
-) -> tuple[Kept, Sending | None]:
-    """What a device keeps of an epoch that it enters, and its own chain there (14.1)."""
+    epoch: Epoch, me: bytes, leaf: bytes, room_seed: bytes, turn: list[Any] | None = None,
+    parent: bytes | None = None, order: Order | None = None,
+) -> tuple[Kept, Sending | None]:  # fmt: skip
+    """What a device keeps of an epoch that it makes the current one, and its own chain (14.1)."""
     sending: Sending | None = Sending(epoch.keys.chains[me], 0)
     chains = {m: Chain(key, 0, {}) for m, key in epoch.keys.chains.items() if m != me}
     keys = epoch.keys._replace(confirmation=ERASED, chains={})
@@ -1974,38 +2232,68 @@ def keep(
             chains = {}
         else:
             sending, leaf = None, ERASED  # REQ-INV-09
-    return Kept(epoch._replace(keys=keys), leaf, room_seed, chains, turn, None, None), sending
+    kept = Kept(epoch._replace(keys=keys), leaf, room_seed, chains, turn, None, parent, order, {},
+                epoch.opener == me)  # fmt: skip
+    return kept, sending
+
+
+def without_own(kept: Kept, me: bytes) -> Kept:
+    """An epoch that is no longer current: without exporter and own init (REQ-DEL-02, step 2)."""
+    inits = {m: init for m, init in kept.epoch.keys.inits.items() if m != me}
+    keys = kept.epoch.keys._replace(exporter=ERASED, inits=inits)
+    return kept._replace(epoch=kept.epoch._replace(keys=keys))
+
+
+def leave_current(room: Room, now: int) -> Room:
+    """Steps 1 and 2 of REQ-DEL-02: what is said, and erased, of the epoch that was current."""
+    old = room.now_in
+    if room.sending is not None and room.sending.next > 0:  # 1
+        room = room._replace(last_spoken=[room.current, room.sending.next])
+        old = old._replace(mine=True)
+    since = now if old.superseded is None else old.superseded  # 2
+    old = without_own(old._replace(superseded=since), room.me)
+    return room._replace(epochs={**room.epochs, room.current: old}, sending=None)
 
 
 def enter(room: Room, new: Kept, sending: Sending | None, now: int) -> Room:
-    """Enter an epoch (REQ-DEL-02)."""
-    old, prefix = room.now_in, new.epoch.prefix
-    last_spoken = room.last_spoken
-    if room.sending is not None and room.sending.next > 0:  # 1
-        last_spoken = [old.epoch.prefix, room.sending.next]
-    keys, leaf = old.epoch.keys, old.leaf
-    inits = {m: init for m, init in keys.inits.items() if m != new.epoch.opener}
-    keys = keys._replace(exporter=ERASED, inits=inits)  # 2
-    if room.direct:  # 3
-        keys, leaf = keys._replace(inits={}, handshakes={}), ERASED
-    old = old._replace(epoch=old.epoch._replace(keys=keys), leaf=leaf, superseded=now)
-    epochs, leaving = {**room.epochs, room.current: old, prefix: new}, dict(room.leaving)
-    for member in ids_of(old.epoch.roster):  # 4
+    """Make an epoch the current one (REQ-DEL-02)."""
+    prefix, direct = new.epoch.prefix, room.direct
+    left = room.current if direct else new.parent
+    room = leave_current(room, now)  # 1, 2
+    old = room.now_in
+    if direct:  # 3, and the init of step 2
+        keys = old.epoch.keys._replace(inits={}, handshakes={})
+        old = old._replace(epoch=old.epoch._replace(keys=keys), leaf=ERASED)
+    epochs = {**room.epochs, room.current: old, prefix: new}
+    for member in ids_of(epochs[left or prefix].epoch.roster):  # 4
         if not new.epoch.roster.has(member):
-            leaving.pop(member, None)
             for each, kept in epochs.items():
                 chains = {m: chain for m, chain in kept.chains.items() if m != member}
                 epochs[each] = kept._replace(chains=chains)
-    while len(epochs) > MAX_EPOCHS:  # 6, REQ-DEL-09
-        del epochs[next(iter(epochs))]
-    return room._replace(epochs=epochs, current=prefix, sending=sending, last_spoken=last_spoken,
-                         leaving=leaving)  # fmt: skip
+    room = room._replace(epochs=epochs, current=prefix, sending=sending)  # 5
+    return forget(room)  # 6
 
 
-def first_epoch(me: bytes, kept: Kept, sending: Sending | None, now: int) -> Room:
-    """A room that has just been founded or joined."""
+def forget(room: Room) -> Room:
+    """The limit of epochs (REQ-DEL-09), and leave requests of whom nothing is kept (14.2)."""
+    epochs, path = dict(room.epochs), path_of(room)
+    while len(epochs) > MAX_EPOCHS:
+        losing = [prefix for prefix in epochs if prefix not in path]
+        others = [prefix for prefix in epochs if prefix != room.current]
+        del epochs[(losing or others)[0]]
+    leaving = {m: request for m, request in room.leaving.items()
+               if any(kept.epoch.roster.has(m) for kept in epochs.values())}  # fmt: skip
+    return room._replace(epochs=epochs, leaving=leaving)
+
+
+def first_epoch(
+    me: bytes, kept: Kept, sending: Sending | None, now: int, trail: Trail | None = None
+) -> Room:
+    """A room that has just been founded or, with a trail, joined."""
     prefix = kept.epoch.prefix
-    return Room(me, {prefix: kept}, prefix, sending, None, {}, False, now, 0)
+    joined = None if trail is None else now
+    return Room(me, {prefix: kept}, prefix, sending, None, {}, None, {}, [], joined, prefix,
+                trail or [], now, 0)  # fmt: skip
 
 
 def found(
@@ -2020,8 +2308,41 @@ def found(
 
 def join(own: IdentityKeys, keys: KeyPackageKeys, data: bytes, now: int) -> Room:
     """Join a room (REQ-INV-06), with the keys of the package (REQ-INV-09)."""
-    epoch, me = join_room(own, keys, data, now)
-    return first_epoch(me, *keep(epoch, me, keys.leaf, keys.room_seed), now)
+    epoch, me, trail = join_room(own, keys, data, now)
+    return first_epoch(me, *keep(epoch, me, keys.leaf, keys.room_seed), now, trail)
+
+
+def own_trail(room: Room) -> Trail:
+    """That of the welcome by which it joined, and then the epochs of its path (REQ-ENV-24)."""
+    return room.trail + [(prefix, room.epochs[prefix].order) for prefix in path_of(room)
+                         if prefix != room.first]  # fmt: skip
+
+
+def move(
+    room: Room, own: IdentityKeys, keys: KeyPackageKeys, data: bytes, now: int
+) -> Room:
+    """An invitation to a group that this device is in already (REQ-ENV-24)."""
+    new = join(own, keys, data, now)
+    there, epoch = room.now_in.epoch, new.now_in.epoch
+    inviter = Identity(*parse(data, "invitation")[1:3])
+    may_admit = any(
+        row.identity == inviter and (row.role >= ADMIN or bool(kept.epoch.policy[1]))
+        for kept in room.epochs.values() for row in kept.epoch.roster.members
+    )  # fmt: skip
+    recent = room.joined is not None and now - room.joined <= GRACE
+    moves = (
+        recent and may_admit and new.current not in room.epochs
+        and trail_wins(new.trail, own_trail(room), epoch.time, there.time)
+    )  # fmt: skip
+    fail_if(room.direct or not moves, "already-member")  # held
+    epochs = {}
+    for prefix, kept in leave_current(room, now).epochs.items():
+        its = kept.epoch.keys._replace(handshakes={}, inits={}, exporter=ERASED)
+        since = now if kept.superseded is None else kept.superseded
+        epochs[prefix] = kept._replace(epoch=kept.epoch._replace(keys=its), leaf=ERASED,
+                                       room_seed=ERASED, superseded=since, mine=False)  # fmt: skip
+    return forget(new._replace(epochs={**epochs, **new.epochs}, leaving=room.leaving,
+                               noted=room.noted, equivocated=room.equivocated))  # fmt: skip
 
 
 def peer_leaf_key(kept: Kept) -> bytes:
@@ -2036,7 +2357,7 @@ def send(
     room: Room, own: IdentityKeys, content: bytes, now: int, random: Random
 ) -> tuple[Room, SealedMessage]:
     """Send a content (REQ-MSG-06)."""
-    fail_if(room.removed, "room-closed")  # 1
+    fail_if(room.removed is not None, "room-closed")  # 1
     if room.direct and room.now_in.epoch.opener != room.me:  # 2
         parent = room.now_in
         fail_if(room.me not in parent.epoch.keys.inits, "out-of-turn")  # REQ-DIR-02, step 1
@@ -2045,16 +2366,35 @@ def send(
         room = room._replace(healed=now, sent=0)
     kept, epoch = room.now_in, room.now_in.epoch
     waiting = [m for m in epoch.roster.members if kept_credential(m.signed).awaits_refresh]
-    fail_if(not room.direct and len(waiting) > 0, "refresh-awaited")  # 3, REQ-MEM-09
+    if not room.direct:  # 3
+        fail_if(len(room.equivocated) > 0, "equivocation")  # REQ-EPOCH-29
+        fail_if(blocking(room), "removal-pending")  # REQ-EPOCH-28
+        fail_if(len(waiting) > 0, "refresh-awaited")  # REQ-MEM-09
     assert room.sending is not None  # it is this device's turn, or a group
     key, index = room.sending
     fail_if(room.direct and index >= 1_000, "out-of-turn")  # 4, REQ-DIR-06
     fail_if(index > MAX_INDEX, "chain-exhausted")  # 5
     next_key, message_key = step(key)
-    header = [epoch.room, epoch.prefix, room.me, index, bytes(16), room.last_spoken, 0, kept.turn]
+    header = [epoch.room, epoch.prefix, room.me, index, bytes(16), room.last_spoken,
+              int(strayed(room)), kept.turn]  # fmt: skip
     seed = None if room.direct else kept.room_seed
     sealed = seal_message(header, epoch.context, message_key, content, random(16), seed)  # 6
     return room._replace(sending=Sending(next_key, index + 1), sent=room.sent + 1), sealed  # 7
+
+
+def strayed(room: Room) -> bool:
+    """Whether it has opened or spoken in an epoch that is not on its path (REQ-EPOCH-30)."""
+    path = path_of(room)
+    return any(kept.mine for prefix, kept in room.epochs.items() if prefix not in path)
+
+
+def blocking(room: Room) -> bool:
+    """Whether a noted proof would remove another member of the current epoch (REQ-EPOCH-28)."""
+    for kind, proof in room.noted:
+        removes = kind == LEAVES or read_sanction(proof).role is None
+        if removes and proof_valid(room.now_in.epoch, kind, proof) not in (None, room.me):
+            return True
+    return False
 
 
 def with_chain(room: Room, prefix: bytes, member: bytes, chain: Chain) -> Room:
@@ -2082,13 +2422,13 @@ class Received(NamedTuple):
 def receive_message(room: Room, data: bytes, now: int) -> tuple[Room, Received]:
     """Receive a message (REQ-MSG-07)."""
     head, body, _ = parse(data, "message")  # 1
-    its_room, prefix, sender, index, _, last_spoken, _, turn = parse(head, "header")
+    its_room, prefix, sender, index, _, last_spoken, flag, turn = parse(head, "header")
     current = room.now_in
     fail_if(its_room != current.epoch.room, "unknown-room")  # 2
     fail_if(sender == room.me, "own-message")  # 3
     begun = prefix not in room.epochs
     if begun:  # 4
-        fail_if(room.removed, "room-closed")
+        fail_if(gone_for_good(room), "room-closed")
         fail_if(not room.direct or turn is None, "unknown-epoch")  # held
         opened = accept_turn(current.epoch, room.me, current.leaf, sender, Turn(*turn), prefix)
         kept, sending = keep(opened, room.me, ERASED, ERASED, turn)
@@ -2106,10 +2446,12 @@ def receive_message(room: Room, data: bytes, now: int) -> tuple[Room, Received]:
     kind, its = read_content(content)  # 11
     missing = max(0, index - before.next)
     dropped = missing > 0 and len(after.skipped) < len(before.skipped) + missing
-    room, missing_before, gap = close_earlier(room, epoch, sender, last_spoken, now)  # 12
+    room, missing_before, gap = close_earlier(room, epoch, sender, last_spoken, flag, now)  # 12
     if begun:  # 13
         room = enter(room, kept, sending, now)._replace(healed=now, sent=0)
     room, evicted = keep_limit(with_chain(room, prefix, sender, after))
+    if not room.direct and flag == 0:
+        room = waive(room, sender, prefix)
     if kind == "leave":
         room = keep_leave_request(room, its[0])
     limits = (epoch.policy[2], epoch.policy[3])
@@ -2124,29 +2466,69 @@ def stay(epoch: Epoch, member: bytes) -> int | None:
     return epoch.roster.find(member).resynced if epoch.roster.has(member) else None
 
 
+def earlier(room: Room, epoch: Epoch) -> list[bytes]:
+    """The kept epochs that lead to one, from the oldest on (REQ-MSG-08)."""
+    if room.direct:
+        return [p for p, kept in room.epochs.items() if kept.epoch.number < epoch.number]
+    return line(room, epoch.prefix)[:-1]
+
+
 def close_earlier(
-    room: Room, epoch: Epoch, sender: bytes, last_spoken: list[Any] | None, now: int
+    room: Room, epoch: Epoch, sender: bytes, last_spoken: list[Any] | None, flag: int, now: int
 ) -> tuple[Room, int, bool]:
     """Judge *last spoken* (REQ-MSG-08); also: how many messages are missing, and a gap."""
-    named, count = last_spoken if last_spoken is not None else (None, 0)
+    n, count = last_spoken if last_spoken is not None else (None, 0)
     missing, gap = 0, False
-    fail_if(named == epoch.prefix, "bad-count")  # 1
-    if named in room.epochs:
-        fail_if(room.epochs[named].epoch.number >= epoch.number, "bad-count")
-        stood = room.epochs[named].epoch.roster.has(sender)
-        anew = stay(room.epochs[named].epoch, sender) != stay(epoch, sender)
-        fail_if(stood and anew, "bad-count")
-    for prefix, kept in reversed(room.epochs.items()):  # 2
-        if kept.epoch.number >= epoch.number or stay(kept.epoch, sender) != stay(epoch, sender):
-            continue
+    fail_if(n == epoch.prefix, "bad-count")  # 1
+    before_n: list[bytes] = []  # the epoch n, and those that lead to it
+    if n in room.epochs:
+        named = room.epochs[n].epoch
+        before_n = [*earlier(room, named), n]
+        after = named.number > epoch.number if room.direct else epoch.prefix in before_n
+        fail_if(after, "bad-count")
+        stood = named.roster.has(sender)
+        fail_if(stood and stay(named, sender) != stay(epoch, sender), "bad-count")
+    closing: list[tuple[bytes, int]] = []
+    for prefix in reversed(earlier(room, epoch)):  # 2
+        kept = room.epochs[prefix]
         chain = kept.chains.get(sender)
-        if chain is not None and (prefix == named or chain.key is not None):  # 2.1
-            closed, lost = chain_close(chain, count if prefix == named else 0, now)
-            missing, gap = missing + closed.next - chain.next, gap or lost
-            room = with_chain(room, prefix, sender, closed)
-        if prefix == named:  # 2.2
+        stands = kept.epoch.roster.has(sender) and stay(kept.epoch, sender) == stay(epoch, sender)
+        if chain is None or chain.key is None or not stands:
+            continue
+        if prefix in before_n:  # 2.1
             break
+        if n is not None and n not in room.epochs:  # 2.2
+            if flag == 1:
+                break
+            if chain.next != 0:
+                continue
+        closing.append((prefix, 0))  # 2.3
+    if n in room.epochs and sender in room.epochs[n].chains:  # 3
+        closing.append((n, count))
+    for prefix, at in closing:
+        chain = room.epochs[prefix].chains[sender]
+        closed, lost = chain_close(chain, at, now)
+        missing, gap = missing + closed.next - chain.next, gap or lost
+        room = with_chain(room, prefix, sender, closed)
     return room, missing, gap
+
+
+def waive(room: Room, sender: bytes, prefix: bytes) -> Room:
+    """What a sender that has not strayed can commit no more (REQ-EPOCH-30)."""
+    heard = room.epochs[prefix].epoch
+    epochs = dict(room.epochs)
+    for each in earlier(room, heard):
+        kept = epochs[each]
+        if kept.epoch.roster.has(sender) and stay(kept.epoch, sender) == stay(heard, sender):
+            inits = {m: init for m, init in kept.epoch.keys.inits.items() if m != sender}
+            keys = kept.epoch.keys._replace(inits=inits)
+            epochs[each] = kept._replace(epoch=kept.epoch._replace(keys=keys))
+    return room._replace(epochs=epochs)
+
+
+def gone_for_good(room: Room) -> bool:
+    """Removed, and no sibling can let it in again: 10.8, step 5, and REQ-MSG-07, step 4."""
+    return room.removed is not None and all(k.leaf == ERASED for k in room.epochs.values())
 
 
 def keep_limit(room: Room) -> tuple[Room, list[tuple[bytes, int]]]:
@@ -2186,63 +2568,96 @@ def commit_own(
     room: Room, own: IdentityKeys, operations: list[list[Any]], guests: list[Guest],
     directory: dict[bytes, Contact], now: int, random: Random,
 ) -> tuple[Room, CommitMade]:  # fmt: skip
-    """Commit (REQ-EPOCH-14)."""
-    fail_if(room.removed, "room-closed")  # 1
+    """Commit (REQ-EPOCH-14). Sanctions among the operations are still to be made."""
+    fail_if(room.removed is not None, "room-closed")  # 1
     fail_if(room.direct, "wrong-mode")
+    fail_if(len(room.equivocated) > 0, "equivocation")
     fail_if(not 0 <= now < 1 << 40, "bad-input")
     fail_if(any(operation[0] == ADD for operation in operations), "bad-input")
     fail_if(len(operations) + len(guests) > 1_000, "too-large")
     parent = room.now_in
-    proofs = pending_proofs(parent.epoch, room.me, list(room.leaving.values()), operations)  # 3
-    made = make_commit(parent.epoch, own, room.me, parent.room_seed, operations, guests, proofs,
-                       directory, now, random)  # 2, 4 to 12  # fmt: skip
-    room = applied(room, commit_hash(made.commit))  # 13
-    room = enter(room, *keep(made.epoch, room.me, made.leaf, made.room_seed), now)
+    noted = [list(proof) for proof in room.noted]
+    trail: Trail = [(prefix, room.epochs[prefix].order) for prefix in path_of(room)]
+    made = make_commit(
+        parent.epoch, own, room.me, parent.room_seed, operations, guests, noted,
+        list(room.leaving.values()), directory, now, random, trail,
+    )  # 2 to 12  # fmt: skip
+    _, _, _, _, time, done, proofs, _, _, _ = parse(made.commit, "commit")
+    row = parent.epoch.roster.find(room.me)
+    order = order_of_commit(parent.epoch.roster, parent.epoch.time, row, time, proofs)
+    taken = Taken(made.epoch, room.me, order, done, proofs, False)
+    room = record(room, room.current, taken, now)  # 13: steps 1 and 2 of REQ-EPOCH-27
+    kept, sending = keep(made.epoch, room.me, made.leaf, made.room_seed, None, room.current, order)
+    room = enter(room, kept, sending, now)
     return room._replace(healed=now, sent=0), made
 
 
-def applied(room: Room, its_hash: bytes) -> Room:
-    """Remember the commit that was made or applied on the current epoch (REQ-EPOCH-20)."""
-    kept = room.now_in._replace(applied=its_hash)
-    return room._replace(epochs={**room.epochs, room.current: kept})
+def record(room: Room, at: bytes, taken: Taken, now: int) -> Room:
+    """Steps 1 and 2 of REQ-EPOCH-27; `at`: the parent's prefix."""
+    parent = room.epochs[at]
+    inits = {m: init for m, init in parent.epoch.keys.inits.items() if m != taken.committer}
+    keys = parent.epoch.keys._replace(inits=inits)  # 1: the puncture
+    committed = {**parent.committed, taken.committer: taken.epoch.transcript}
+    parent = parent._replace(epoch=parent.epoch._replace(keys=keys), committed=committed)
+    noted = dict(room.noted)  # 2, REQ-EPOCH-28
+    for operation in taken.operations:
+        if operation[0] == SANCTION:
+            noted.setdefault((SANCTIONED, operation[1]), now)
+    for kind, proof in taken.proofs:
+        noted.setdefault((kind, proof), now)
+    return room._replace(epochs={**room.epochs, at: parent}, noted=noted)
 
 
-def receive_commit(room: Room, data: bytes, now: int) -> tuple[Room, bytes]:
-    """Process a commit copy (REQ-EPOCH-15): the room, and who committed."""
+def receive_commit(room: Room, data: bytes, now: int) -> tuple[Room, str, Taken | Equivocated]:
+    """Process a commit copy (REQ-EPOCH-15): the room, and what it was."""
     sealed_bytes, _ = parse(data, "commit copy")  # 1
     sealed = parse(sealed_bytes, "sealed commit")
     its_room, prefix, committer = sealed[:3]
     fail_if(its_room != room.now_in.epoch.room, "unknown-room")  # 2
     fail_if(room.direct, "wrong-mode")  # 3, REQ-DIR-09
     fail_if(committer == room.me, "own-message")  # 4
-    fail_if(room.removed, "room-closed")  # 5
-    fail_if(prefix not in room.epochs, "unknown-epoch")  # 6, held
+    if prefix not in room.epochs:  # 5
+        fail_if(gone_for_good(room), "room-closed")
+        raise Refused("unknown-epoch")  # held
     parent = room.epochs[prefix]
-    signing_key = kept_credential(parent.epoch.roster.find(committer).signed).room_sign_key  # 7
-    handshakes = parent.epoch.keys.handshakes
-    fail_if(committer not in handshakes, "replay")  # 8
-    signed_commit = unseal_commit(handshakes[committer], sealed)  # 9
-    commit, confirmation, signature = parse(signed_commit, "signed commit")
-    verify(signing_key, signature, b"commit", commit, confirmation)  # 10
-    if prefix != room.current:  # 11
-        fail_if(commit_hash(commit) == parent.applied, "replay")
-        raise Refused("fork")
-    epoch = apply_commit(parent.epoch, room.me, parent.leaf, data, now)  # 1 to 10 again, 12 to 21
-    if epoch is None:  # 18
-        return close_room(room, now), committer
-    room = applied(room, commit_hash(commit))  # 22
-    return enter(room, *keep(epoch, room.me, parent.leaf, parent.room_seed), now), committer
+    taken = apply_commit(parent.epoch, room.me, parent.leaf, data, now, parent.committed)  # 1 to 21
+    if isinstance(taken, Equivocated):  # 11
+        if committer not in room.equivocated:
+            room = room._replace(equivocated=[*room.equivocated, committer])
+        return room, "equivocated", taken
+    return take(room, prefix, taken, now)  # 22
 
 
-def close_room(room: Room, now: int) -> Room:
-    """This device has been removed (REQ-DEL-05)."""
-    epochs = {}
-    for prefix, kept in room.epochs.items():
-        keys = kept.epoch.keys._replace(exporter=ERASED, handshakes={}, inits={})
-        epoch = kept.epoch._replace(keys=keys)
-        epochs[prefix] = kept._replace(epoch=epoch, leaf=ERASED, room_seed=ERASED)
-    epochs[room.current] = epochs[room.current]._replace(superseded=now)
-    return room._replace(epochs=epochs, sending=None, removed=True)
+def take(room: Room, at: bytes, taken: Taken, now: int) -> tuple[Room, str, Taken]:
+    """Take a commit into the tree (REQ-EPOCH-27); `at`: the parent's prefix."""
+    room = record(room, at, taken, now)  # 1, 2
+    path = path_of(room)
+    follows = room.removed if at == room.current else None
+    if at in path[:-1]:
+        follows = room.epochs[path[path.index(at) + 1]].order
+    better = at in path and follows is not None and taken.order < follows
+    leads = (at == room.current and room.removed is None) or better  # 3
+    lost = path[path.index(at) + 1 :] if leads else []
+    if any(room.epochs[prefix].epoch.opener == room.me for prefix in lost):
+        room = room._replace(sent=256)  # a commit of its own has lost
+    parent = room.epochs[at]
+    if taken.removes_me:
+        if leads:  # 5
+            room = close_room(room, at, taken.order, now)
+        return forget(room), "removed" if leads else "lost", taken  # 7
+    kept, sending = keep(taken.epoch, room.me, parent.leaf, parent.room_seed, None, at, taken.order)
+    if leads:  # 4
+        return enter(room._replace(removed=None), kept, sending, now), "committed", taken
+    chains = {m: chain for m, chain in kept.chains.items()
+              if m in parent.chains or not parent.epoch.roster.has(m)}  # fmt: skip
+    kept = without_own(kept._replace(superseded=now, chains=chains), room.me)  # 6
+    room = room._replace(epochs={**room.epochs, taken.epoch.prefix: kept})
+    return forget(room), "lost", taken
+
+
+def close_room(room: Room, at: bytes, order: Order, now: int) -> Room:
+    """This device has been removed by a commit on an epoch (REQ-DEL-05)."""
+    return leave_current(room, now)._replace(current=at, removed=order)
 
 
 def look(room: Room, now: int) -> Room:
@@ -2252,20 +2667,28 @@ def look(room: Room, now: int) -> Room:
         if kept.superseded is not None and now - kept.superseded > GRACE:  # REQ-DEL-07
             if prefix != room.current:
                 continue
-            kept = kept._replace(chains={})  # noqa: PLW2901
+            kept = bare(kept)  # noqa: PLW2901
         chains = {}
         for member, chain in kept.chains.items():  # REQ-DEL-08, REQ-CHAIN-12
             young = {i: key for i, key in chain.skipped.items() if now - key[1] <= GRACE}
             chains[member] = chain._replace(skipped=young)
         epochs[prefix] = kept._replace(chains=chains)
-    return room._replace(epochs=epochs)
+    noted = {proof: since for proof, since in room.noted.items() if now - since <= NOTED_FOR}
+    return forget(room._replace(epochs=epochs, noted=noted))
+
+
+def bare(kept: Kept) -> Kept:
+    """An epoch without any key: its roster stays (REQ-DEL-07)."""
+    keys = EpochKeys(ERASED, {}, {}, {}, ERASED)
+    return kept._replace(epoch=kept.epoch._replace(keys=keys), leaf=ERASED, room_seed=ERASED,
+                         chains={})  # fmt: skip
 
 
 def export_from(room: Room, label: bytes, size: int) -> bytes:
     """A secret for the application, of the current epoch (REQ-EPOCH-17)."""
     exporter = room.now_in.epoch.keys.exporter
     fail_if(not 1 <= size <= 64, "bad-input")  # 1, local
-    fail_if(exporter == ERASED, "room-closed")  # 2, local
+    fail_if(room.removed is not None, "room-closed")  # 2, local
     return export(exporter, label, size)  # 3
 
 

@@ -110,12 +110,12 @@ def found_room(
     state = RoomState(room, algorithms, own, epoch.prefix, {}, None, directory, now)
     if policy.mode is Mode.DIRECT and invited[0].package.last_resort:
         state.weak_until = now + LAST_RESORT_WEAK
-    state.enter(epoch, sending, now)
-    members = list(roster)[1:]
     welcome = make_welcome(
         genesis.data, keys.confirmation, signature, None, roster, policy, secret, directory,
         () if policy.mode is Mode.DIRECT else ((epoch.prefix, None),),
     )  # fmt: skip
+    state.enter(epoch, sending, now)  # which adds to the directory what its guests know already
+    members = list(roster)[1:]
     with local_fault():
         return state, {
             member.id: seal_invitation(owner, guest.package, guest.prekey_index, welcome, random)

@@ -48,8 +48,10 @@ def _apply_commit(i: Json) -> Json:
     keys = ref.EpochKeys(b"", {}, handshakes, dict(zip(ids, map(un, i["inits"]), strict=True)), b"")
     parent = ref.Epoch(1, un(i["room"]), i["number"], un(i["transcript"]), roster, i["policy"],
                        un(i["opener"]), keys)  # fmt: skip
-    epoch = ref.apply_commit(parent, un(i["me"]), un(i["leaf"]), un(i["copy"]), i["now"])
-    if epoch is None:
+    taken = ref.apply_commit(parent, un(i["me"]), un(i["leaf"]), un(i["copy"]), i["now"])
+    assert isinstance(taken, ref.Taken)
+    epoch = taken.epoch
+    if taken.removes_me:
         return {"removed": True}
     return {"removed": False, "number": epoch.number, "transcript": epoch.transcript.hex(),
             "context": epoch.context.hex()}  # fmt: skip
@@ -76,13 +78,13 @@ def commit(
     proofs: list[bytes] | None = None, *, by_cid: bool = False,
 ) -> ref.CommitMade:  # fmt: skip
     who = (CID, CID_ID, CID_KEYS.room_seed) if by_cid else (ANN, ME, FOUNDED.room_seed)
-    return ref.make_commit(EPOCH, *who, operations, guests or [], proofs or [], {}, NOW,
-                           Stream(f"room-commit-{name}"))  # fmt: skip
+    return ref.make_commit(EPOCH, *who, operations, guests or [], [], proofs or [], {}, NOW,
+                           Stream(f"room-commit-{name}"), [(EPOCH.prefix, None)])  # fmt: skip
 
 
 BOB_ROW, CID_ROW = EPOCH.roster.find(BOB_ID), EPOCH.roster.find(CID_ID)
 CID_LEAVES = ref.make_leave_request(CID, ROOM, CID_ROW)
-REMOVE_CID = [ref.REMOVE, CID_ID, CID_ROW.admission]
+REMOVE_CID = [ref.SANCTION, CID_ID, None]
 REFRESH, BY_CID = commit("refresh", []), commit("refresh-by-admin", [], by_cid=True)
 ADD_DAN: list[Any] = [ref.ADD, DAN_KEYS.package.signed, 0]
 
@@ -96,7 +98,7 @@ def apply_cases() -> Iterator[Json]:
 
 def accepted_cases() -> Iterator[Json]:
     bob_leaves = ref.make_leave_request(BOB, ROOM, BOB_ROW)
-    remove_bob = [ref.REMOVE, BOB_ID, BOB_ROW.admission]
+    remove_bob = [ref.SANCTION, BOB_ID, None]
     to_dan = [ref.Guest(DAN_KEYS.package, 0, ref.MEMBER)]
     good: dict[str, ref.CommitMade] = {
         "refresh": REFRESH,
@@ -105,6 +107,7 @@ def accepted_cases() -> Iterator[Json]:
         "remove-other": commit("remove-other", [REMOVE_CID]),
         "remove-me": commit("remove-me", [remove_bob]),
         "admin-removes-me": commit("admin-removes-me", [remove_bob], by_cid=True),
+        "demote-other": commit("demote-other", [[ref.SANCTION, CID_ID, ref.MEMBER]]),
         "role": commit("role", [[ref.SET_ROLE, BOB_ID, ref.OWNER]]),
         "owner-lowers-itself": commit("owner-lowers-itself", [[ref.SET_ROLE, ME, ref.MEMBER]]),
         "policy": commit("policy", [[ref.SET_POLICY, [1, True, 0, 60]]]),
@@ -146,7 +149,7 @@ def envelope_cases() -> Iterator[Json]:
         ("other-salt", outside((3, bytes(16))), "bad-ciphertext", "16 zero bytes as salt"),
         ("changed", outside((4, changed_byte(outer[4]))), "bad-ciphertext",
          "the last byte of the sealed commit changed"),
-        ("no-slot", ref.build("commit copy", sealed_commit, None), "bad-form", "nil as slot"),
+        ("no-slot", ref.build("commit copy", sealed_commit, None), "no-slot", "nil as slot"),
         ("slot-changed", ref.build("commit copy", sealed_commit, changed_byte(slot)),
          "bad-ciphertext", "the last byte of the slot changed"),
         ("slot-of-another", ref.build("commit copy", sealed_commit, ref.parse(
@@ -217,6 +220,17 @@ def forged_cases() -> Iterator[Json]:
     dan = DAN_KEYS.package.signed
     version_2 = ref.encode([2, *ref.decode(ref.decode(entry(1), 1_024)[2], 896)[1:]])
     own_leave = ref.make_leave_request(ANN, ROOM, ann)
+    def sanction(
+        member: bytes, author: bytes = ME, by: ref.IdentityKeys = ANN, *, role: int | None = None,
+        epoch: int = 0, spared: list[bytes] | None = [], room: bytes = ROOM,  # noqa: B006
+        admission: bytes | None = None,
+    ) -> bytes:  # fmt: skip
+        if admission is None:
+            admission = EPOCH.roster.find(member).admission
+        return ref.sign_sanction(by, room, member, admission, author, role, epoch, spared)
+
+    removes_cid = sanction(CID_ID)
+    unsigned_sanction = ref.build("sanction", ROOM, CID_ID, CID_ROW.admission, ME, None, 0, [])
     for name, changes, reason, what in (
         ("inner-room", {0: bytes(32)}, "wrong-transcript", "32 zero bytes as room of the commit"),
         ("inner-epoch", {1: 1}, "wrong-transcript", "the commit names epoch 1"),
@@ -246,7 +260,19 @@ def forged_cases() -> Iterator[Json]:
          "wrong-version", "the body of the entry is an object of version 2"),
         ("entry-other", {7: ADDING.epoch.roster.find(ME).signed}, "bad-state-hash",
          "another entry of the committer, of the right version"),
-        ("proof-kind-1", {6: [[1, CID_LEAVES]]}, "bad-proof", "a proof of kind 1"),
+        ("proof-kind-1", {6: [[1, CID_LEAVES]]}, "wrong-type",
+         "a leave request as a proof of kind 1"),
+        ("proof-kind-0", {6: [[0, removes_cid]]}, "wrong-type", "a sanction as a proof of kind 0"),
+        ("proof-sanction-itself", {6: [[1, sanction(CID_ID)]]}, "bad-state-hash",
+         "a removal of cid as a proof: only the state hash is wrong"),
+        ("proof-sanction-of-committer", {6: [[1, sanction(ME, CID_ID, CID)]]}, "not-entitled",
+         "a sanction of the committer, by an admin"),
+        ("proof-sanction-twice", {6: [[1, removes_cid]] * 2}, "unknown-member",
+         "the removal of cid twice as proofs"),
+        ("proof-sanction-and-operation", {5: [[1, removes_cid]], 6: [[1, removes_cid]]},
+         "unknown-member", "the removal of cid as a proof, and as an operation"),
+        ("proof-sanction-and-leave", {6: [[1, removes_cid], [0, CID_LEAVES]]}, "unknown-member",
+         "the removal of cid, and then its leave request"),
         ("proof-of-committer", {6: [[0, own_leave]]}, "bad-proof",
          "a leave request of the committer"),
         ("proof-other-admission", {6: request(other_admission)}, "bad-proof",
@@ -257,7 +283,7 @@ def forged_cases() -> Iterator[Json]:
          "a leave request of cid, signed by bob"),
         ("proof-twice", {6: [[0, CID_LEAVES]] * 2}, "unknown-member",
          "the leave request of cid twice"),
-        ("proof-and-removal", {5: [REMOVE_CID], 6: [[0, CID_LEAVES]]}, "unknown-member",
+        ("proof-and-removal", {5: [[1, removes_cid]], 6: [[0, CID_LEAVES]]}, "unknown-member",
          "a removal of cid, and the leave request of cid"),
         ("add-member", {5: [[ref.ADD, BOB_KEYS.package.signed, 0]]}, "already-member",
          "bob is added, who is a member"),
@@ -268,13 +294,37 @@ def forged_cases() -> Iterator[Json]:
          "dan is added in the second after his package expires"),
         ("add-bad-package", {5: [[0, changed_byte(dan), 0]]}, "bad-signature",
          "dan is added, and the last byte of his package changed"),
-        ("remove-nobody", {5: [[1, bytes(32), bytes(32)]]}, "unknown-member",
+        ("remove-nobody", {5: [[1, sanction(bytes(32), admission=bytes(32))]]}, "unknown-member",
          "a removal of 32 zero bytes"),
-        ("remove-other-admission", {5: [[1, CID_ID, bytes(32)]]}, "unknown-member",
+        ("remove-other-admission", {5: [[1, sanction(CID_ID, admission=bytes(32))]]}, "bad-proof",
          "a removal of cid with 32 zero bytes as admission"),
-        ("remove-twice", {5: [REMOVE_CID, REMOVE_CID]}, "unknown-member", "cid is removed twice"),
-        ("remove-itself", {5: [[1, ME, ann.admission]]}, "not-entitled",
+        ("remove-other-room", {5: [[1, sanction(CID_ID, room=bytes(32))]]}, "bad-proof",
+         "a removal of cid in another room"),
+        ("remove-twice", {5: [[1, removes_cid]] * 2}, "unknown-member", "cid is removed twice"),
+        ("remove-itself", {5: [[1, sanction(ME)]]}, "not-entitled",
          "a removal of the committer"),
+        ("remove-other-epoch", {5: [[1, sanction(CID_ID, epoch=1)]]}, "bad-proof",
+         "a removal of cid made for another epoch"),
+        ("remove-spares-nil", {5: [[1, sanction(CID_ID, spared=None)]]}, "bad-proof",
+         "a removal of cid with nil as spared"),
+        ("remove-spares-somebody", {5: [[1, sanction(CID_ID, spared=[BOB_ID[:8]])]]}, "bad-proof",
+         "a removal of cid that spares bob, whom it would not take along"),
+        ("remove-by-author", {5: [[1, sanction(BOB_ID, CID_ID, CID)]]}, "bad-proof",
+         "the removal of bob, signed by cid, in a commit of ann"),
+        ("remove-signed-by-another", {5: [[1, sanction(CID_ID, by=BOB)]]}, "bad-signature",
+         "a removal of cid signed by bob"),
+        ("remove-leave-request", {5: [[1, CID_LEAVES]]}, "wrong-type",
+         "a leave request in the place of a sanction"),
+        ("remove-not-signed", {5: [[1, unsigned_sanction]]}, "wrong-type",
+         "the sanction itself, not signed"),
+        ("demote-spares", {5: [[1, sanction(CID_ID, role=0, spared=[])]]}, "bad-proof",
+         "a demotion of cid with an empty list as spared"),
+        ("demote-higher", {5: [[1, sanction(CID_ID, role=2, spared=None)]]}, "bad-proof",
+         "a demotion of cid to owner"),
+        ("demote-other-state", {5: [[1, sanction(CID_ID, role=0, spared=None)]]}, "bad-state-hash",
+         "a demotion of cid: only the state hash is wrong"),
+        ("role-lower", {5: [[2, CID_ID, 0]]}, "not-entitled",
+         "the role of cid is set to a lower one without a sanction"),
         ("role-of-nobody", {5: [[2, bytes(32), 0]]}, "unknown-member",
          "a change of role of 32 zero bytes"),
         ("role-unchanged-of-itself", {5: [[2, ME, 2]]}, "not-entitled",
@@ -291,7 +341,9 @@ def forged_cases() -> Iterator[Json]:
                 "32 zero bytes as confirmation, signed anew")  # fmt: skip
     for name, changes, what in (
         ("adds-admin", {5: [[0, dan, 1]]}, "an admin adds dan as admin"),
-        ("removes-owner", {5: [[1, ME, ann.admission]]}, "an admin removes the owner"),
+        ("removes-owner", {5: [[1, sanction(ME, CID_ID, CID)]]}, "an admin removes the owner"),
+        ("demotes-owner", {5: [[1, sanction(ME, CID_ID, CID, role=0, spared=None)]]},
+         "an admin demotes the owner"),
         ("raises-member", {5: [[2, BOB_ID, 1]]}, "an admin makes bob an admin"),
         ("sets-policy", {5: [[3, POLICY]]}, "an admin sets the policy to what it is"),
     ):
@@ -301,9 +353,15 @@ def forged_cases() -> Iterator[Json]:
         ("signature-before-commit", forged({0: bytes(32)}, signed=False), "bad-signature",
          "64 zero bytes as signature, and as room of the commit 32",
          "the signature, then the commit"),
-        ("proof-kind-before-key", forged({6: [[1, CID_LEAVES]], 8: SMALL_DH}), "bad-proof",
-         "a proof of kind 1, and an ephemeral key of small order",
-         "the kinds of proofs, then the ephemeral key"),
+        ("key-before-sanction", forged({5: [[1, CID_LEAVES]], 8: SMALL_DH}), "bad-key",
+         "a leave request in the place of a sanction, and an ephemeral key of small order",
+         "the ephemeral key, then what the operations hold"),
+        ("sanction-before-transcript", forged({1: 1, 5: [[1, CID_LEAVES]]}), "wrong-type",
+         "the commit names epoch 1, and a leave request stands in the place of a sanction",
+         "reading the commit, then its place"),
+        ("transcript-before-proof", forged({1: 1, 6: [[1, CID_LEAVES]]}), "wrong-transcript",
+         "the commit names epoch 1, and a leave request stands as a proof of kind 1",
+         "the place of the commit, then its proofs"),
         ("key-before-transcript", forged({1: 1, 8: SMALL_DH}), "bad-key",
          "the commit names epoch 1, and its ephemeral key is of small order",
          "reading the commit, then its place"),
@@ -344,15 +402,19 @@ def owner_cases() -> Iterator[Json]:
     owners = ref.found_room(ANN, POLICY, [GUESTS[0], GUESTS[1]._replace(role=ref.OWNER)], "Ann",
                             BOX.public, NOW, Stream("room-owners")).epoch  # fmt: skip
     older, us, younger = owners.roster.members
-    removal: list[Any] = [ref.REMOVE, younger.id, younger.admission]
+    removal: list[Any] = [ref.SANCTION, younger.id, None]
     by_older = ref.make_commit(owners, ANN, older.id, Stream("room-owners")(96)[64:], [removal],
-                               [], [], {}, NOW, Stream("room-by-older"))  # fmt: skip
+                               [], [], [], {}, NOW, Stream("room-by-older"), [])  # fmt: skip
     yield apply("owner-removes-younger", by_older.copies[us.id], at=owners)
-    refresh = ref.make_commit(owners, CID, younger.id, CID_KEYS.room_seed, [], [], [], {}, NOW,
-                              Stream("room-by-younger"))  # fmt: skip
+    refresh = ref.make_commit(owners, CID, younger.id, CID_KEYS.room_seed, [], [], [], [], {},
+                              NOW, Stream("room-by-younger"), [])  # fmt: skip
     yield apply("refresh-by-younger-owner", refresh.copies[us.id], at=owners)
+    removes = ref.sign_sanction(CID, owners.room, older.id, older.admission, younger.id, None, 0,
+                                [us.id[:8]])  # fmt: skip
+    lowers = ref.sign_sanction(CID, owners.room, older.id, older.admission, younger.id, 0, 0, None)
     for name, its, what in (
-        ("removes", [ref.REMOVE, older.id, older.admission], "a removal of the older owner"),
+        ("removes", [ref.SANCTION, removes], "a removal of the older owner"),
+        ("demotes", [ref.SANCTION, lowers], "a demotion of the older owner"),
         ("lowers", [ref.SET_ROLE, older.id, ref.MEMBER], "the older owner is to be a member"),
     ):
         its_fields = ref.parse(refresh.commit, "commit")

@@ -15,11 +15,13 @@ from spec.cases.common import (
     mailbox_json,
     mailbox_of,
     operation,
+    operations_json,
+    operations_of,
     package_keys_json,
+    proofs_json,
+    proofs_of,
     some_package,
-    tagged,
     un,
-    untagged,
 )
 from spec.cases.founding import ANN, BOX, SIGNED_ROOM, Tape, guest_json, guests_of
 
@@ -54,13 +56,22 @@ def directory_of(rows: list[Json]) -> dict[bytes, ref.Contact]:
     }
 
 
+def trail_json(trail: ref.Trail) -> list[Any]:
+    return [[prefix.hex(), order] for prefix, order in trail]
+
+
+def trail_of(rows: list[Any]) -> ref.Trail:
+    return [(un(prefix), order) for prefix, order in rows]
+
+
 @operation("make commit")
 def _make_commit(i: Json) -> Json:
     tape, parent, me = Tape(i["random"]), epoch_of(i), un(i["me"])
-    operations, kept = untagged(i["operations"]), [un(request) for request in i["proofs"]]
-    proofs: list[bytes] = ref.unnoted(ref.pending_proofs, parent, me, kept, operations)
-    given = (parent, identity_keys(i["owner"]), me, un(i["room_seed"]), operations,
-             guests_of(i["guests"]), proofs, directory_of(i["directory"]), i["now"], tape)
+    parent = parent._replace(time=i["parent_time"])
+    given = (parent, identity_keys(i["owner"]), me, un(i["room_seed"]),
+             operations_of(i["operations"]), guests_of(i["guests"]), proofs_of(i["noted"]),
+             [un(request) for request in i["proofs"]], directory_of(i["directory"]), i["now"],
+             tape, trail_of(i["trail"]))
     few = len(parent.roster.members) <= 8  # of a larger room the trace would be long
     made: ref.CommitMade = ref.make_commit(*given) if few else ref.unnoted(ref.make_commit, *given)
     tape.end()
@@ -90,6 +101,7 @@ class Place(NamedTuple):
 
     epoch: ref.Epoch
     people: dict[str, Person]
+    trail: ref.Trail
 
     def row(self, name: str) -> ref.Member:
         return self.epoch.roster.find(self.people[name].id)
@@ -98,7 +110,20 @@ class Place(NamedTuple):
         return ref.make_leave_request(self.people[name].owner, self.epoch.room, self.row(name))
 
     def removal(self, name: str) -> list[Any]:
-        return [ref.REMOVE, self.row(name).id, self.row(name).admission]
+        return [ref.SANCTION, self.row(name).id, None]
+
+    def demotion(self, name: str, role: int) -> list[Any]:
+        return [ref.SANCTION, self.row(name).id, role]
+
+    def sanction(
+        self, by: str, name: str, role: int | None = None, spared: list[bytes] | None = None
+    ) -> list[Any]:
+        """A signed sanction, as one that has been noted."""
+        author, row, epoch = self.people[by], self.row(name), self.epoch
+        number, due = ref.due_fields(epoch.roster, epoch.number, author.id, row, role)
+        signed = ref.sign_sanction(author.owner, epoch.room, row.id, row.admission, author.id, role,
+                                   number, due if spared is None else spared)  # fmt: skip
+        return [ref.SANCTIONED, signed]
 
     def role(self, name: str, role: int) -> list[Any]:
         return [ref.SET_ROLE, self.row(name).id, role]
@@ -129,7 +154,7 @@ def begin(name: str, invited: list[Invited], policy: list[Any] = SIGNED_ROOM) ->
     for each, member in zip(invited, ids, strict=True):
         owner, keys = each.keys
         people[each.name] = Person(owner, member, keys.leaf, keys.room_seed)
-    return Place(founded.epoch, people)
+    return Place(founded.epoch, people, [(founded.epoch.prefix, None)])
 
 
 class Wish(NamedTuple):
@@ -142,6 +167,7 @@ class Wish(NamedTuple):
     kept: list[bytes] = []  # noqa: RUF012
     now: int = NOW
     directory: list[Json] | None = None  # None: its own row alone
+    noted: list[list[Any]] = []  # noqa: RUF012
 
     def inputs(self, name: str) -> Json:
         me = self.place.people[self.who]
@@ -149,8 +175,10 @@ class Wish(NamedTuple):
         draws = Stream(f"room-make-{name}")(144 + 32 * len(self.invited))
         return {
             **epoch_json(self.place.epoch), "owner": keys_json(me.owner), "me": me.id.hex(),
-            "room_seed": me.room_seed.hex(), "proofs": [request.hex() for request in self.kept],
-            "operations": tagged(self.operations),
+            "room_seed": me.room_seed.hex(), "noted": proofs_json(self.noted),
+            "proofs": [request.hex() for request in self.kept],
+            "parent_time": self.place.epoch.time, "trail": trail_json(self.place.trail),
+            "operations": operations_json(self.operations),
             "guests": [guest_json(each.guest) for each in self.invited],
             "directory": [row] if self.directory is None else self.directory,
             "now": self.now, "random": draws.hex(),
@@ -160,15 +188,22 @@ class Wish(NamedTuple):
         """Where everybody is when this commit has been made and applied."""
         i = self.inputs(name)
         me = self.place.people[self.who]
-        proofs = ref.pending_proofs(self.place.epoch, me.id, self.kept, self.operations)
         guests = [each.guest for each in self.invited]
-        made = ref.make_commit(self.place.epoch, me.owner, me.id, me.room_seed, self.operations,
-                               guests, proofs, directory_of(i["directory"]), self.now,
-                               Tape(i["random"]))  # fmt: skip
+        made = ref.make_commit(
+            self.place.epoch, me.owner, me.id, me.room_seed, self.operations, guests, self.noted,
+            self.kept, directory_of(i["directory"]), self.now, Tape(i["random"]), self.place.trail,
+        )  # fmt: skip
+        fields = ref.parse(made.commit, "commit")
+        order = ref.order_of_commit(self.place.epoch.roster, self.place.epoch.time,
+                                    self.place.epoch.roster.find(me.id), self.now, fields[6])
         people = {name: one for name, one in self.place.people.items()
                   if made.epoch.roster.has(one.id)}  # fmt: skip
         people[self.who] = me._replace(leaf=made.leaf, room_seed=made.room_seed)
-        return Place(made.epoch, people)
+        for each in self.invited:
+            owner, keys = each.keys
+            row = next(m for m in made.epoch.roster.members if m.identity == owner.public)
+            people[each.name] = Person(owner, row.id, keys.leaf, keys.room_seed)
+        return Place(made.epoch, people, [*self.place.trail, (made.epoch.prefix, order)])
 
 
 BOB, CID, DAN, EVE = Invited("bob"), Invited("cid", ref.ADMIN), Invited("dan", 0, 3), Invited("eve")
@@ -213,6 +248,10 @@ def committing_cases() -> Iterator[Json]:
     second = first.after("refresh-3")
     bob_anew = some_package("committing-bob")[0]
     again = ref.make_key_package(bob_anew, list(BOX), EXPIRY, False, Stream("committing-anew"))
+    long: ref.Trail = [(n.to_bytes(8, "big"), [3, 0, n, 2, n]) for n in range(299)]
+    long.append((two.epoch.prefix, None))
+    four = begin("four", [BOB, CID, EVE])
+    line = Wish(may_add, "cid", [], [EVE]).after("line")
     full = [{"member": person.id.hex(), "name": name, "mailbox": None}
             for name, person in reversed(three.people.items())]  # fmt: skip
     sixteen = Wish(room_19, kept=leaving)
@@ -249,6 +288,8 @@ def committing_cases() -> Iterator[Json]:
          Wish(two, "ann", [two.removal("bob")]), ["bob"]),
         ("remove-add", "one is removed and another added", "MEM-03 MEM-07",
          Wish(three, "ann", [three.removal("cid")], [DAN]), ["bob", "cid"]),
+        ("demote", "an admin becomes member", "MEM-14",
+         Wish(three, "ann", [three.demotion("cid", 0)]), ["bob", "cid"]),
         ("role", "a member becomes owner", "MEM-05",
          Wish(three, "ann", [three.role("bob", ref.OWNER)]), ["bob"]),
         ("hand-over", "an owner makes another owner, and itself a member", "MEM-05",
@@ -275,8 +316,8 @@ def committing_cases() -> Iterator[Json]:
         ("leave-of-the-removed", "the request of a member that is removed anyway is left out",
          "MEM-06", Wish(three, "ann", [three.removal("bob")], kept=[three.leaves("bob")]),
          ["cid"]),
-        ("leave-of-the-lowered", "the request of a member whose role is changed is left out",
-         "MEM-06", Wish(three, "ann", [three.role("cid", 0)], kept=[three.leaves("cid")]),
+        ("leave-of-the-lowered", "the request of a member whose role is lowered is left out",
+         "MEM-06", Wish(three, "ann", [three.demotion("cid", 0)], kept=[three.leaves("cid")]),
          ["bob"]),
         ("leave-stale", "requests that are not valid are left out", "MEM-06", Wish(three, kept=[
             two.leaves("bob"), changed_byte(three.leaves("cid")), three.leaves("bob")]), ["cid"]),
@@ -286,6 +327,50 @@ def committing_cases() -> Iterator[Json]:
          sixteen, ["crowd-16"]),
         ("proofs-rest", "the next commit takes the one that was left", "MEM-06 LIMIT-12",
          Wish(sixteen.after("proofs-17"), kept=leaving), ["crowd-17"]),
+        ("noted-removal", "a removal that has lost: a member embeds it", "MEM-14 EPOCH-28",
+         Wish(three, "bob", noted=[three.sanction("ann", "cid")]), ["ann", "cid"]),
+        ("noted-demotion", "a demotion that has lost", "MEM-14 EPOCH-28",
+         Wish(three, "bob", noted=[three.sanction("ann", "cid", 0)]), ["ann"]),
+        ("noted-leave", "a leave request out of a commit that has lost", "MEM-06 EPOCH-28",
+         Wish(three, "bob", noted=[[0, three.leaves("cid")]]), ["ann"]),
+        ("noted-before-leave", "what was noted comes before what was heard", "MEM-06 EPOCH-28",
+         Wish(four, "ann", noted=[four.sanction("cid", "eve")], kept=[four.leaves("bob")]),
+         ["cid"]),
+        ("noted-and-leave-of-one", "of one member what was noted, and not its leave request",
+         "EPOCH-28", Wish(three, "bob", noted=[three.sanction("ann", "cid")],
+                          kept=[three.leaves("cid")]), ["ann"]),
+        ("noted-order", "in the order in which it was noted", "EPOCH-28",
+         Wish(four, "ann", noted=[four.sanction("cid", "eve"), four.sanction("ann", "cid", 0),
+                                  four.sanction("ann", "bob")]), ["cid"]),
+        ("noted-demoted-and-removed", "a demotion and then a removal of one member", "EPOCH-28",
+         Wish(three, "bob", noted=[three.sanction("ann", "cid", 0), three.sanction("ann", "cid")]),
+         ["ann"]),
+        ("noted-removed-and-demoted", "after a removal the demotion is left out", "EPOCH-28",
+         Wish(three, "bob", noted=[three.sanction("ann", "cid"), three.sanction("ann", "cid", 0)]),
+         ["ann"]),
+        ("noted-void", "what is not valid is left out", "EPOCH-28",
+         Wish(three, "bob", noted=[three.sanction("bob", "cid"), three.sanction("ann", "bob", 0),
+                                   two.sanction("ann", "bob")]), ["ann"]),
+        ("noted-of-itself", "what removes the committer is left out", "EPOCH-28",
+         Wish(three, "cid", noted=[three.sanction("ann", "cid"), three.sanction("ann", "bob")]),
+         ["ann"]),
+        ("noted-takes-me-along", "what would take the committer along is left out", "EPOCH-28",
+         Wish(line, "eve", noted=[line.sanction("ann", "cid", None, [])]), ["ann"]),
+        ("noted-takes-along", "what takes others along, and not what they have asked for",
+         "EPOCH-28", Wish(line, "bob", noted=[line.sanction("ann", "cid", None, [])],
+                          kept=[line.leaves("eve"), line.leaves("ann")]), ["ann"]),
+        ("noted-named", "about whom the commit names, nothing is embedded", "EPOCH-28",
+         Wish(four, "ann", [four.removal("eve"), four.demotion("cid", 0), four.role("bob", 1)],
+              noted=[four.sanction("cid", "eve"), four.sanction("ann", "cid"),
+                     four.sanction("cid", "bob")]), ["bob"]),
+        ("noted-16", "sixteen go in: what was noted first", "EPOCH-28 LIMIT-12",
+         Wish(room_19, kept=leaving, noted=[room_19.sanction("ann", "crowd-17")]), []),
+        ("trail-255", "of 300 epochs of its path the last 255 stand in the trail", "INV-05 ENV-24",
+         Wish(two._replace(trail=long), "ann", [], [CID], now=NOW + 9_000), ["bob"]),
+        ("trail-authority", "a commit that embeds a removal, and admits", "INV-05 EPOCH-20",
+         Wish(four, "cid", [], [DAN], noted=[four.sanction("ann", "eve")]), ["bob"]),
+        ("trail-before", "an hour before its parent", "INV-05 EPOCH-20",
+         Wish(second, "ann", [], [DAN], now=NOW - 3_600), ["bob"]),
         ("all-at-once", "everything in one commit", "MEM-07",
          Wish(three, "ann", [three.role("cid", 2), [ref.SET_POLICY, [1, True, None, 1]]],
               [DAN, FAY], [three.leaves("bob")]), ["bob", "cid"]),

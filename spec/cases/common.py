@@ -75,6 +75,30 @@ def untagged(value: Any) -> Any:
     return [untagged(item) for item in value] if isinstance(value, list) else value
 
 
+def operations_json(operations: list[Any]) -> list[Any]:
+    """Operations of a commit that is to be made: sanctions as what is meant (20.5)."""
+    return [
+        {"sanction": {"member": each[1].hex(), "role": each[2]}}
+        if each[0] == ref.SANCTION else tagged(each) for each in operations
+    ]  # fmt: skip
+
+
+def operations_of(value: list[Any]) -> list[Any]:
+    return [
+        [ref.SANCTION, un(each["sanction"]["member"]), each["sanction"]["role"]]
+        if isinstance(each, dict) else untagged(each) for each in value
+    ]  # fmt: skip
+
+
+def proofs_json(proofs: list[list[Any]]) -> list[Any]:
+    """Proofs with their kinds."""
+    return [[kind, proof.hex()] for kind, proof in proofs]
+
+
+def proofs_of(value: list[Any]) -> list[list[Any]]:
+    return [[kind, un(proof)] for kind, proof in value]
+
+
 LONGEST_TRACED = 384  # bytes of one value
 MOST_OF_A_NAME = 4  # values of one name
 

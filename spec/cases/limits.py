@@ -29,8 +29,9 @@ ID, SIGNATURE, MAILBOX = b"\x01" * 32, b"\x02" * 64, [b"\x01" * 32, b"\x01" * 32
 POLICY: list[Any] = [1, True, None, 1]
 FIELDS: dict[str, list[Any]] = {  # an object of each form, with None where the long field goes
     "invitation": [1, ID, ID, ID, None, ID, None],
-    "welcome": [b"x", ID, None, None, None, POLICY, ID, []],
-    "welcome directory": [b"x", ID, None, None, b"x", POLICY, ID, None],
+    "welcome": [b"x", ID, None, None, None, POLICY, ID, [], []],
+    "welcome directory": [b"x", ID, None, None, b"x", POLICY, ID, None, []],
+    "welcome trail": [b"x", ID, None, None, b"x", POLICY, ID, [], None],
     "roster": [1_001, None],
     "genesis": [1, ID, 0, POLICY, ID, ID, b"x", None, ID],
     "commit": [ID, 0, ID, ID, 0, None, [], b"x", ID, ID],
@@ -41,15 +42,15 @@ FIELDS: dict[str, list[Any]] = {  # an object of each form, with None where the 
     "envelope": [ID, None],
     "text": [0, None, 1, None, None],
 }
-PLACES = {"invitation": 6, "welcome": 4, "welcome directory": 7, "roster": 1, "genesis": 7,
-          "commit": 5, "signed commit": 0, "sealed commit": 4, "commit copy": 0, "message": 1,
-          "envelope": 1, "text": 4}  # fmt: skip
+PLACES = {"invitation": 6, "welcome": 4, "welcome directory": 7, "welcome trail": 8, "roster": 1,
+          "genesis": 7, "commit": 5, "signed commit": 0, "sealed commit": 4, "commit copy": 0,
+          "message": 1, "envelope": 1, "text": 4}  # fmt: skip
 
 
 def around(what: str, middle: Parts) -> Parts:
     """An object with this in the place of its long field."""
     fields, place = FIELDS[what], PLACES[what]
-    form = ref.FORMS[what.removesuffix(" directory")]
+    form = ref.FORMS[what.removesuffix(" directory").removesuffix(" trail")]
     head = ref.encode([1, form.type, *fields])[:1] + ref.encode(1) + ref.encode(form.type)
     before = head + b"".join(ref.encode(value) for value in fields[:place])
     after = b"".join(ref.encode(value) for value in fields[place + 1 :])
@@ -94,7 +95,7 @@ def crowded(what: str, item: list[Any], place: int, size: int) -> Parts:
 
 
 def limit_cases() -> Iterator[Json]:
-    row, signed = [ID, 0, 0, ID, ID, ID, b"x", None], b"x"
+    row, signed = [ID, 0, 0, ID, ID, ID, 0, 0, b"x", None], b"x"
     pairs: list[tuple[str, str, str, str, Parts, Parts]] = [
         ("commit-bytes", "LIMIT-05", "commit", "786,432 bytes",
          crowded("commit", [0, b"", 0], 1, 786_432), crowded("commit", [0, b"", 0], 1, 786_433)),
@@ -124,9 +125,12 @@ def limit_cases() -> Iterator[Json]:
         ("directory-rows", "LIMIT-10", "welcome", "a directory of 1,000 rows",
          around("welcome directory", an_array([ID, "x", MAILBOX], 1_000)),
          around("welcome directory", an_array([ID, "x", MAILBOX], 1_001))),
+        ("trail", "INV-05", "welcome", "a trail of 256 epochs",
+         around("welcome trail", an_array([ID[:8], [3, 0, 2**40 - 1, 2, 2**32 - 1]], 256)),
+         around("welcome trail", an_array([ID[:8], [3, 0, 2**40 - 1, 2, 2**32 - 1]], 257))),
         ("operations", "LIMIT-11", "commit", "1,000 operations",
-         around("commit", an_array([1, ID, ID], 1_000)),
-         around("commit", an_array([1, ID, ID], 1_001))),
+         around("commit", an_array([2, ID, 0], 1_000)),
+         around("commit", an_array([2, ID, 0], 1_001))),
         ("policies", "LIMIT-11", "commit", "1,000 changes of policy",
          around("commit", an_array([3, POLICY], 1_000)),
          around("commit", an_array([3, POLICY], 1_001))),

@@ -41,7 +41,7 @@ def _read_credential(i: Json) -> Json:
 
 @operation("make leave request")
 def _make_leave_request(i: Json) -> Json:
-    row = ref.Member(un(i["member"]), 0, 0, b"", b"", un(i["admission"]), b"")
+    row = ref.Member(un(i["member"]), 0, 0, b"", b"", un(i["admission"]), 0, 0, b"")
     return {"signed": ref.make_leave_request(identity_keys(i["owner"]), un(i["room"]), row).hex()}
 
 
@@ -59,6 +59,7 @@ def _read_roster(i: Json) -> Json:
         kept = ref.kept_credential(row.signed)
         rows.append({"member": row.id.hex(), "role": row.role, "seniority": row.seniority,
                      "version": kept.version, "awaits_refresh": kept.awaits_refresh,
+                     "sponsor": row.sponsor, "ranked": row.ranked,
                      "resynced": row.resynced})  # fmt: skip
     return {"next_seniority": roster.next_seniority, "members": rows}
 
@@ -67,12 +68,14 @@ ROOM = b"\x2a" * 32
 MEMBER, ADMIN, OWNER = ref.MEMBER, ref.ADMIN, ref.OWNER
 
 
-def some_member(name: str, role: int, seniority: int) -> ref.Member:
+def some_member(
+    name: str, role: int, seniority: int, sponsor: int = 0, ranked: int = 0
+) -> ref.Member:
     """A member who has committed once."""
     keys, random = some_keys(f"membership-{name}"), Stream(f"membership-{name}-row")
     member, admission, leaf, seed = random(32), random(32), random(32), random(32)
     entry = ref.make_entry(keys, ROOM, member, ref.dh_public(leaf), ref.sign_public(seed), 1)
-    return ref.Member(member, role, seniority, *keys.public, admission, entry)
+    return ref.Member(member, role, seniority, *keys.public, admission, sponsor, ranked, entry)
 
 
 def roster_of(*rows: tuple[str, int]) -> ref.Roster:
@@ -239,7 +242,7 @@ def roster_cases() -> Iterator[Json]:
     ann, bob, cid = whole.members
     keys, package = some_package("membership-fay", True)
     new = ref.Member(b"\x2d" * 32, MEMBER, 9, *keys.public, package.package.hash,
-                     package.package.signed)  # fmt: skip
+                     5, 2**32 - 1, package.package.signed)  # fmt: skip
 
     def read(
         name: str, rows: list[ref.Member], reason: str | None = None, comment: str = "",

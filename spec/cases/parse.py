@@ -27,7 +27,7 @@ def parse_case(
 ONE = b"\x01" * 32
 LEAVE = [ONE, ONE, ONE]
 HEADER = [ONE, ONE[:8], ONE, 7, ONE[:16], None, 0, None]
-ROW = [ONE, 0, 0, ONE, ONE, ONE, b"x", None]
+ROW = [ONE, 0, 0, ONE, ONE, ONE, 0, 0, b"x", None]
 
 
 def object_cases() -> Iterator[Json]:
@@ -134,21 +134,27 @@ def roster_cases() -> Iterator[Json]:
                      "the one row left out")
     yield parse_case("roster-role-3", "roster", [1, 7, 1, [[ONE, 3, *ROW[2:]]]], "bad-form",
                      "FORM-01", roster, "the role is 3")
-    yield parse_case("roster-row-short", "roster", [1, 7, 1, [ROW[:7]]], "bad-form", "FORM-01",
-                     roster, "a row of seven items, as in earlier drafts")
+    yield parse_case("roster-row-short", "roster", [1, 7, 1, [[*ROW[:6], *ROW[8:]]]], "bad-form",
+                     "FORM-01", roster, "a row of eight items, as in earlier drafts")
     yield parse_case("roster-credential-array", "roster",
-                     [1, 7, 1, [[*ROW[:6], [1, 1, b"x", ONE + ONE], None]]], "bad-form",
+                     [1, 7, 1, [[*ROW[:8], [1, 1, b"x", ONE + ONE], None]]], "bad-form",
                      "FORM-01 WIRE-17", roster,
                      "an array in the place of the encoded credential")  # fmt: skip
     yield parse_case("roster-seniority-last", "roster",
                      [1, 7, 2**32 - 1, [[*ROW[:2], 2**32 - 1, *ROW[3:]]]], None,
                      "FORM-01 LIMIT-21")  # fmt: skip
-    yield parse_case("roster-resynced-last", "roster", [1, 7, 1, [[*ROW[:7], 2**40 - 1]]], None,
+    yield parse_case("roster-resynced-last", "roster", [1, 7, 1, [[*ROW[:9], 2**40 - 1]]], None,
                      "FORM-01")  # fmt: skip
-    yield parse_case("roster-resynced-past", "roster", [1, 7, 1, [[*ROW[:7], 2**40]]], "bad-form",
+    yield parse_case("roster-resynced-past", "roster", [1, 7, 1, [[*ROW[:9], 2**40]]], "bad-form",
                      "FORM-01", "roster-resynced-last", "one second more")  # fmt: skip
     yield parse_case("roster-seniority-past", "roster", [1, 7, 1, [[*ROW[:2], 2**32, *ROW[3:]]]],
                      "bad-form", "FORM-01 LIMIT-21", roster, "a seniority of 2^32")
+    for place, name in ((6, "sponsor"), (7, "ranked")):
+        for number, mutation in ((2**32 - 1, None), (2**32, "one more")):
+            yield parse_case(f"roster-{name}-{'past' if mutation else 'last'}", "roster",
+                             [1, 7, 1, [[*ROW[:place], number, *ROW[place + 1 :]]]],
+                             "bad-form" if mutation else None, "FORM-01 LIMIT-21",
+                             f"roster-{name}-last" if mutation else None, mutation)  # fmt: skip
     yield parse_case("roster-next-past", "roster", [1, 7, 2**32, [ROW]], "bad-form",
                      "FORM-01 LIMIT-21", roster, "a next seniority of 2^32")
 
@@ -157,19 +163,24 @@ def commit_cases() -> Iterator[Json]:
     """Operations, proofs and numbers in a commit."""
     commit = [ONE, 0, ONE, ONE, 0, [], [], b"x", ONE, ONE]
     operations: list[tuple[str, Any, str | None, str | None]] = [
-        ("add", [0, b"x", 2], None, None), ("remove", [1, ONE, ONE], None, None),
+        ("add", [0, b"x", 2], None, None), ("sanction", [1, b"x"], None, None),
         ("set-role", [2, ONE, 0], None, None),
         ("set-policy", [3, [1, True, None, 1]], None, None),
         ("none", [], "set-role", "the operation is an empty array"),
         ("bin", b"", "set-role", "the operation is an empty bin"),
-        ("four", [4, ONE, ONE], "remove", "the number of the operation is 4"),
-        ("true", [True, ONE, ONE], "remove", "the number of the operation is true"),
+        ("four", [4, ONE, ONE], "set-role", "the number of the operation is 4"),
+        ("true", [True, b"x"], "sanction", "the number of the operation is true"),
         ("false", [False, b"x", 0], "add", "the number of the operation is false"),
         ("add-short", [0, b"x"], "add", "an add without its role"),
         ("add-role-3", [0, b"x", 3], "add", "the role is 3"),
         ("add-array", [0, [1, 1, b"x", ONE + ONE], 2], "add",
          "an array in the place of the encoded package"),
-        ("remove-as-role", [1, ONE, 0], "remove", "a role in the place of the admission"),
+        ("sanction-as-removal", [1, ONE, ONE], "sanction",
+         "member and admission, as in earlier drafts"),
+        ("sanction-nil", [1, None], "sanction", "nil as sanction"),
+        ("sanction-empty", [1, b""], "sanction", "an empty sanction"),
+        ("sanction-array", [1, [1, 1, b"x", ONE + ONE]], "sanction",
+         "an array in the place of the encoded sanction"),
         ("mode-3", [3, [3, True, None, 1]], "set-policy", "the mode is 3"),
         ("may-add-1", [3, [1, 1, None, 1]], "set-policy",
          "the integer 1 in the place of true"),
@@ -180,7 +191,7 @@ def commit_cases() -> Iterator[Json]:
         spec = "FORM-05"
         if name == "set-policy":
             spec += " LIMIT-01"  # the deepest object that there is
-        if name == "add-array":
+        if name in ("add-array", "sanction-array"):
             spec += " WIRE-17"
         yield parse_case(f"operation-{name}", "commit", [1, 9, *changed],
                          "bad-form" if mutation else None, spec,
@@ -191,6 +202,11 @@ def commit_cases() -> Iterator[Json]:
         yield parse_case(f"proofs-{count}", "commit", [1, 9, *changed],
                          "too-large" if mutation else None, "LIMIT-12",
                          "proofs-16" if mutation else None, mutation)  # fmt: skip
+    for kind, mutation in ((1, None), (2, "the kind is 2")):
+        changed = [*commit[:6], [[kind, b"x"]], *commit[7:]]
+        yield parse_case(f"proof-kind-{kind}", "commit", [1, 9, *changed],
+                         "bad-form" if mutation else None, "FORM-01",
+                         "proof-kind-1" if mutation else None, mutation)  # fmt: skip
     for number, mutation in ((2**32 - 1, None), (2**32, "the number of the epoch is 2^32")):
         yield parse_case("commit-epoch-past" if mutation else "commit-epoch-last", "commit",
                          [1, 9, ONE, number, *commit[2:]], "bad-form" if mutation else None,

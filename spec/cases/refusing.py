@@ -15,7 +15,7 @@ def refused_commits() -> Iterator[Json]:
     may_add = begin("may-add", [BOB, CID], [1, True, None, 259_200])
     direct = begin("direct", [BOB], DIRECT_ROOM)
     nobody: list[Any] = [ref.SET_ROLE, bytes(32), 0]
-    wrong_admission: list[Any] = [ref.REMOVE, three.row("bob").id, three.row("cid").admission]
+    removes_nobody: list[Any] = [ref.SANCTION, bytes(32), None]
     add_dan: list[Any] = [ref.ADD, DAN.guest.package.signed, 0]
     remove_bob, policy = three.removal("bob"), [ref.SET_POLICY, [1, False, None, 1]]
     for name, reason, spec, parent, mutation, wish in (
@@ -40,8 +40,20 @@ def refused_commits() -> Iterator[Json]:
          Wish(three, "ann", [three.role("cid", 2), three.removal("ann")])),
         ("role-of-nobody", "unknown-member", "MEM-05", "role", "of nobody",
          Wish(three, "ann", [nobody])),
-        ("remove-other-admission", "unknown-member", "MEM-07", "remove",
-         "the admission of another member", Wish(three, "ann", [wrong_admission])),
+        ("remove-nobody", "unknown-member", "MEM-14", "remove", "of nobody",
+         Wish(three, "ann", [removes_nobody])),
+        ("member-removes-nobody", "unknown-member", "MEM-14", "remove", "of nobody, by a member",
+         Wish(three, "bob", [removes_nobody])),
+        ("admin-demotes", "not-entitled", "MEM-14", "demote", "by an admin",
+         Wish(three, "cid", [three.demotion("bob", 0)])),
+        ("demote-to-the-same", "bad-proof", "MEM-14", "demote", "to the role that it has",
+         Wish(three, "ann", [three.demotion("cid", 1)])),
+        ("demote-member", "bad-proof", "MEM-14", "demote", "of a member",
+         Wish(three, "ann", [three.demotion("bob", 0)])),
+        ("demote-itself", "not-entitled", "MEM-14", "demote", "of itself",
+         Wish(three, "ann", [three.demotion("ann", 0)])),
+        ("set-role-lower", "not-entitled", "MEM-05", "role", "to a lower role than it has",
+         Wish(three, "ann", [three.role("cid", 0)])),
         ("remove-twice", "unknown-member", "MEM-07", "remove", "the removal stands twice",
          Wish(three, "ann", [remove_bob, remove_bob])),
         ("role-of-removed", "unknown-member", "MEM-07", "remove", "then its role is set",
@@ -92,8 +104,8 @@ def insider_cases() -> Iterator[Json]:
     ann, bob, cid = people["ann"], people["bob"], people["cid"]
     draws = un(wish.inputs("refresh-3")["random"])
     new_seed, ephemeral, r = draws[32:64], draws[64:96], draws[96:128]
-    made = ref.make_commit(epoch, ann.owner, ann.id, ann.room_seed, [], [], [], {}, NOW,
-                           Stream("room-insider"))  # fmt: skip
+    made = ref.make_commit(epoch, ann.owner, ann.id, ann.room_seed, [], [], [], [], {},
+                           NOW, Stream("room-insider"), [])  # fmt: skip
     entry = ref.make_entry(ann.owner, epoch.room, ann.id, ref.dh_public(draws[:32]),
                            ref.sign_public(new_seed), 1)  # fmt: skip
     roster = epoch.roster.replace(epoch.roster.find(ann.id)._replace(signed=entry))

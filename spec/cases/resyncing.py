@@ -152,12 +152,14 @@ def after_cases(three: Place, bob: Request) -> Iterator[Json]:
     rest = un(inputs["random"])[128:]
     draws = [*tape, rest[:16], rest[16:]]
     made = ref.make_commit(three.epoch, me.owner, me.id, me.room_seed, [bob.operation], [], [],
-                           {}, NOW, lambda _: draws.pop(0))  # fmt: skip
+                           [], {}, NOW, lambda _: draws.pop(0), three.trail)  # fmt: skip
     people = {**three.people,
               "ann": me._replace(leaf=made.leaf, room_seed=made.room_seed),
               "bob": three.people["bob"]._replace(leaf=bob.keys.leaf,
                                                   room_seed=bob.keys.room_seed)}  # fmt: skip
-    place = Place(made.epoch, people)
+    row = three.epoch.roster.find(me.id)
+    order = ref.order_of_commit(three.epoch.roster, three.epoch.time, row, NOW, [])
+    place = Place(made.epoch, people, [*three.trail, (made.epoch.prefix, order)])
     first = Wish(place, "bob")
     yield case("room-make-after-resync", "EPOCH-14 MEM-01",
                "the first commit of a member that came back: version 1 again, in its old place",
@@ -205,7 +207,7 @@ def refused_joining(three: Place) -> Iterator[Json]:
         signature = ref.sign(ann.room_seed, b"commit", commit, keys.confirmation)
         data = ref.make_welcome(commit, keys.confirmation, signature,
                                 epoch.roster.find(ann.id).signed, roster, epoch.policy, secret,
-                                {ann.id: ("Ann", BOX)})  # fmt: skip
+                                {ann.id: ("Ann", BOX)}, three.trail)  # fmt: skip
         return ref.seal_invitation(ann.owner, request.keys.package, 0, data, random)
 
     def join(

@@ -12,6 +12,8 @@ from spec.cases.common import (
     case,
     little,
     operation,
+    proofs_json,
+    proofs_of,
     some_keys,
     some_package,
     tagged,
@@ -35,9 +37,9 @@ def kept_roster(data: bytes) -> ref.Roster:
 def _apply_operations(i: Json) -> Json:
     roster = kept_roster(un(i["roster"]))
     result, policy = ref.apply_operations(
-        roster, i["policy"], i["suite"], un(i["room"]), un(i["transcript"]),
+        roster, i["policy"], i["suite"], un(i["room"]), i["number"], un(i["transcript"]),
         roster.find(un(i["committer"])), i["time"], untagged(i["operations"]),
-        [[0, un(request)] for request in i["proofs"]],
+        proofs_of(i["proofs"]),
     )  # fmt: skip
     data = result.encode()
     if len(result.members) > SHOWN_WHOLE:
@@ -57,20 +59,55 @@ class Guests(NamedTuple):
     gus: bytes = some_package("membership-gus", True)[1].package.signed
 
 
-def removal(row: ref.Member) -> list[Any]:
-    return [ref.REMOVE, row.id, row.admission]
+NUMBER = 4  # of the parent
+
+
+def removal(row: ref.Member, role: int | None = None) -> list[Any]:
+    """A removal or demotion by the committer: `applied` signs it."""
+    return [ref.SANCTION, row, role]
+
+
+def signed_by(
+    row: ref.Member, name: str, target: ref.Member, role: int | None = None, epoch: int = NUMBER,
+    spared: list[bytes] | None = None, **changes: Any,
+) -> bytes:  # fmt: skip
+    """A sanction of any kind."""
+    fields = {"room": ROOM, "member": target.id, "admission": target.admission, "author_id": row.id}
+    return ref.sign_sanction(some_keys(f"membership-{name}"), **{**fields, **changes},
+                             role=role, epoch=epoch, spared=spared)  # fmt: skip
+
+
+def due(
+    roster: ref.Roster, name: str, author: ref.Member, target: ref.Member, role: int | None = None,
+    number: int = NUMBER,
+) -> bytes:  # fmt: skip
+    """A sanction as it is due on this parent."""
+    epoch, spared = ref.due_fields(roster, number, author.id, target, role)
+    return signed_by(author, name, target, role, epoch, spared)
+
+
+def name_of(row: ref.Member) -> str:
+    names = ("ann", "bob", "cid", "dan", "eve", "fay", "gus", "zoe")
+    return next(n for n in names if some_keys(f"membership-{n}").public == row.identity)
 
 
 def applied(
     name: str, comment: str, roster: ref.Roster, committer: ref.Member,
     operations: list[list[Any]], reason: str | None = None, *, spec: str = "MEM-07",
     parent: str | None = None, mutation: str | None = None, policy: list[Any] = POLICY,
-    proofs: list[bytes] | None = None, time: int = NOW, suite: int = 1, features: str = "signed",
+    proofs: list[Any] | None = None, time: int = NOW, suite: int = 1, features: str = "signed",
+    number: int = NUMBER,
 ) -> Json:  # fmt: skip
+    """`proofs`: leave requests, or pairs of kind and proof."""
+    operations = [
+        [ref.SANCTION, due(roster, name_of(committer), committer, each[1], each[2], number)]
+        if len(each) == 3 and each[0] == ref.SANCTION else each for each in operations
+    ]  # fmt: skip
+    pairs = [[ref.LEAVES, each] if isinstance(each, bytes) else each for each in proofs or []]
     return case(f"membership-apply-{name}", spec, comment, "apply operations", {
         "roster": roster.encode().hex(), "policy": policy, "suite": suite, "room": ROOM.hex(),
-        "transcript": TRANSCRIPT.hex(), "committer": committer.id.hex(), "time": time,
-        "operations": tagged(operations), "proofs": [proof.hex() for proof in proofs or []]},
+        "number": number, "transcript": TRANSCRIPT.hex(), "committer": committer.id.hex(),
+        "time": time, "operations": tagged(operations), "proofs": proofs_json(pairs)},
         reason, parent=parent and f"membership-apply-{parent}",
         mutation=mutation or (comment if reason else None), features=features)  # fmt: skip
 
@@ -105,18 +142,17 @@ def right_cases() -> Iterator[Json]:
                             "owner-adds-member", rules)  # fmt: skip
         yield right(f"{who}-removes-itself", f"{who} removes itself", roster, bob, removal(bob),
                     "not-entitled", "owner-removes-member")  # fmt: skip
+        nobody = bob._replace(id=bytes(32))
         yield right(f"{who}-removes-nobody", f"{who} removes nobody", roster, bob,
-                    [ref.REMOVE, bytes(32), bytes(32)],
-                    "not-entitled" if role == MEMBER else "unknown-member",
-                    "owner-removes-member")  # fmt: skip
+                    removal(nobody), "unknown-member", "owner-removes-member")  # fmt: skip
         for new, called in NAMES.items():
             yield right(f"{who}-becomes-{called}", f"{who} sets its own role to {called}", roster,
                         bob, [ref.SET_ROLE, bob.id, new], None if new < role else "not-entitled",
                         "owner-becomes-member")  # fmt: skip
         if role == ADMIN:
             yield right("admin-removes-owner-other-admission",
-                        "two faults: the right, then the admission", roster, bob,
-                        [ref.REMOVE, roster.members[0].id, bytes(32)], "not-entitled",
+                        "two faults: the admission, then the right", roster, bob,
+                        removal(roster.members[0]._replace(admission=bytes(32))), "bad-proof",
                         "owner-removes-member")  # fmt: skip
         yield right(f"{who}-sets-role-of-nobody", f"{who} sets the role of nobody", roster, bob,
                     [ref.SET_ROLE, bytes(32), 0], "unknown-member",
@@ -137,11 +173,17 @@ def right_cases() -> Iterator[Json]:
                         removal(cid), None if role >= ADMIN and above else "not-entitled",
                         "owner-removes-member")  # fmt: skip
             for new, called in NAMES.items():
-                allowed = above and (role == OWNER or (role == ADMIN and new == MEMBER))
+                allowed = above and ((role == OWNER and new >= its_role)
+                                     or (role == ADMIN and new == MEMBER))  # fmt: skip
                 yield right(f"{who}-makes-{target}-{called}", f"{who} makes {target} {called}",
                             roster, bob, [ref.SET_ROLE, cid.id, new],
                             None if allowed else "not-entitled",
                             "owner-makes-member-admin")  # fmt: skip
+                reason = None if new < its_role else "bad-proof"
+                yield right(f"{who}-demotes-{target}-to-{called}",
+                            f"{who} demotes {target} to {called}", roster, bob, removal(cid, new),
+                            reason if role == OWNER and above else "not-entitled",
+                            "owner-demotes-admin-to-member")  # fmt: skip
         yield applied(f"right-{who}-refreshes", f"{who} commits nothing but keys", roster, bob, [],
                       spec="MEM-05")  # fmt: skip
         yield applied(f"right-{who}-embeds-proof", f"{who} embeds a leave request", roster, bob, [],
@@ -200,7 +242,7 @@ def derivation_cases() -> Iterator[Json]:
                   lambda rows: [[ref.ADD, Guests().fay, ADMIN],
                                 [ref.SET_ROLE, rows[0].id, MEMBER]])  # fmt: skip
     yield derived("lowered-first", "the admin is lowered before the owner lowers itself",
-                  [ann, bob, cid], 0, lambda rows: [[ref.SET_ROLE, rows[2].id, MEMBER],
+                  [ann, bob, cid], 0, lambda rows: [removal(rows[2], MEMBER),
                                                     [ref.SET_ROLE, rows[0].id, MEMBER]])
 
 
@@ -215,7 +257,7 @@ def order_cases() -> Iterator[Json]:
     add_bob, again = [ref.ADD, anew.signed, ADMIN], [ref.SET_ROLE, bob.id, ADMIN]
     other_policy = [ref.SET_POLICY, [1, True, 0, 1]]
     bob_leaves = leave("bob", bob)
-    good: list[tuple[str, str, ref.Member, list[list[Any]], list[bytes]]] = [
+    good: list[tuple[str, str, ref.Member, list[list[Any]], list[Any]]] = [
         ("two-adds", "ids count the place of the add, seniorities go on", ann,
          [add_fay, [ref.ADD, gus, OWNER]], []),
         ("add-third", "the add is the third operation", ann, [again, other_policy, add_fay], []),
@@ -243,7 +285,7 @@ def order_cases() -> Iterator[Json]:
                       spec="MEM-03 MEM-04 MEM-07")  # fmt: skip
     yield applied("add-at-expiry", "the last second of the package", roster, ann, [add_fay],
                   spec="ID-05", time=EXPIRY)  # fmt: skip
-    wrong = [ref.REMOVE, bob.id, cid.admission]
+    wrong = removal(bob._replace(admission=cid.admission))
     stranger = ref.make_leave_request(some_keys("membership-x"), ROOM, bob)
     for name, reason, parent, mutation, who, operations, proofs in (
         ("remove-twice", "unknown-member", "remove", "the removal twice", ann,
@@ -260,9 +302,10 @@ def order_cases() -> Iterator[Json]:
          "then the role of its old id is set", ann, [removal(bob), add_bob, again], []),
         ("remove-added", "unknown-member", "two-adds",
          "the second operation removes who was just added", ann,
-         [add_fay, [ref.REMOVE, ref.member_id(ROOM, TRANSCRIPT, ref.H(b"key package", fay), 0),
-                    ref.H(b"key package", fay)]], []),
-        ("remove-other-admission", "unknown-member", "remove", "the admission of another", ann,
+         [add_fay, removal(bob._replace(
+             id=ref.member_id(ROOM, TRANSCRIPT, ref.H(b"key package", fay), 0),
+             admission=ref.H(b"key package", fay)))], []),
+        ("remove-other-admission", "bad-proof", "remove", "the admission of another", ann,
          [wrong], []),
         ("readmit-first", "already-member", "remove-and-readmit",
          "admitted before it is removed", ann, [add_bob, removal(bob)], []),
@@ -289,7 +332,7 @@ def order_cases() -> Iterator[Json]:
         ("proof-before-right", "bad-proof", "proofs-two",
          "two faults: a proof for another room, which comes before all operations", bob,
          [removal(ann)], [leave("cid", cid, bytes(32))]),
-        ("first-fault", "unknown-member", "remove",
+        ("first-fault", "bad-proof", "remove",
          "two faults: operations are looked at one after another", ann, [wrong, removal(ann)], []),
     ):  # fmt: skip
         also = " MEM-06" if "proof" in name else " MEM-11" if "add" in name else ""
@@ -312,10 +355,12 @@ def large_cases() -> Iterator[Json]:
         body = ref.build("member entry", ROOM, member, little(9), *entry[3:5], 0)
         signed = ref.build("signed object", body, bytes(64))
         role = MEMBER if n else OWNER
-        rows.append(ref.Member(member, role, n, member, little(9), bytes(32), signed))
+        rows.append(ref.Member(member, role, n, member, little(9), bytes(32), 0, 0, signed))
+    ann = some_keys("membership-ann").public
+    rows[0] = rows[0]._replace(sign_key=ann.sign_key, dh_key=ann.dh_key)
     full = ref.Roster(1_000, rows)
     add: list[Any] = [ref.ADD, Guests().fay, MEMBER]
-    remove: list[Any] = [ref.REMOVE, rows[1].id, bytes(32)]
+    remove: list[Any] = removal(rows[1])
     yield applied("members-1000", "of 1,000 one is removed and one added: 1,000 are allowed", full,
                   rows[0], [remove, add], spec="MEM-11 LIMIT-10",
                   features="signed large")  # fmt: skip

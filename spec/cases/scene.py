@@ -19,12 +19,13 @@ QUIET = ref.found_room(ANN, [0, False, None, 259_200], GUESTS[:1], "Ann", BOX.pu
 ROOM, EPOCH = FOUNDED.epoch.room, FOUNDED.epoch
 ME, BOB_ID, CID_ID = ref.ids_of(EPOCH.roster)
 ADDING = ref.make_commit(  # ann admits dan to epoch 1
-    EPOCH, ANN, ME, FOUNDED.room_seed, [], [ref.Guest(DAN_KEYS.package, 0, ref.MEMBER)], [], {},
-    NOW, Stream("room-commit-add"),
+    EPOCH, ANN, ME, FOUNDED.room_seed, [], [ref.Guest(DAN_KEYS.package, 0, ref.MEMBER)], [], [],
+    {}, NOW, Stream("room-commit-add"), [(EPOCH.prefix, None)],
 )  # fmt: skip
 
 ALSO = {  # what a case of room.json is about besides the algorithm, by a word of its name
-    "proof": "MEM-06", "leave": "MEM-06", "entry": "MEM-01 MEM-02", "credential": "MEM-02",
+    "proof": "MEM-06", "sanction": "MEM-14", "remove": "MEM-14", "demote": "MEM-14",
+    "leave": "MEM-06", "entry": "MEM-01 MEM-02", "credential": "MEM-02",
     "ahead": "LIMIT-13", "signed": "EPOCH-13", "signature": "EPOCH-13", "lowers": "MEM-08",
     "expired": "ID-05", "expiry": "ID-05", "directory": "ENV-12", "suite": "INV-01 PRIM-19",
     "roster": "MEM-04", "twice": "MEM-11", "state": "EPOCH-06", "small": "PRIM-05 FORM-04",

@@ -12,6 +12,11 @@ MAILBOX_KEYS = {"read_seed": PRIVATE, "envelope_private": PRIVATE, "capability":
 PACKAGE_KEYS = {"signed": "hex", "signed_prekey": PRIVATE, "prekeys": [Maybe(PRIVATE)],
                 "leaf": PRIVATE, "room_seed": PRIVATE}  # fmt: skip
 GUEST = {"package": "hex", "prekey": Maybe("int"), "role": "int"}
+PROOFS = [("int", "hex")]  # kind, signed
+MEANT = {"sanction": {"member": ID, "role": Maybe("int")}}
+OPERATIONS = [Either((MEANT, "values"))]  # of a commit that is to be made
+ORDER = ("int", "int", "int", "int", "int")
+TRAIL = [(8, Maybe(ORDER))]
 ROW = {"member": ID, "name": "text", "mailbox": Maybe(MAILBOX)}
 POLICY = ("int", "bool", Maybe("int"), "int")
 EPOCH = {"room": ID, "number": "int", "transcript": HASH, "roster": "hex", "policy": POLICY,
@@ -104,10 +109,20 @@ MEMBERS: dict[str, tuple[Any, Any]] = {
                              {"member": ID, "prefix": 8}),
     "read roster": ({"roster": "hex", "room": ID}, {"next_seniority": "int", "members": [
         {"member": ID, "role": "int", "seniority": "int", **CREDENTIAL,
-         "resynced": Maybe("int")}]}),
+         "sponsor": "int", "ranked": "int", "resynced": Maybe("int")}]}),
+    "make sanction": ({"owner": OWNER, "room": ID, "member": ID, "admission": HASH, "author": ID,
+                       "role": Maybe("int"), "epoch": "int", "spared": Maybe([8])},
+                      {"signed": "hex"}),
+    "check sanction": ({"signed": "hex", "room": ID, "roster": "hex"},
+                       {"member": ID, "author": ID, "role": Maybe("int")}),
+    "order of commit": ({"roster": "hex", "parent_time": "int", "committer": ID, "time": "int",
+                         "proofs": PROOFS}, {"order": ORDER}),
+    "compare trails": ({"mine": TRAIL, "mine_time": "int", "theirs": TRAIL, "theirs_time": "int"},
+                       {"wins": "bool"}),
     "apply operations": ({
         "roster": "hex", "policy": POLICY, "suite": "int", "room": ID, "transcript": HASH,
-        "committer": ID, "time": "int", "operations": ["values"], "proofs": ["hex"],
+        "number": "int", "committer": ID, "time": "int", "operations": ["values"],
+        "proofs": PROOFS,
     }, Either(({"roster": "hex", "policy": POLICY}, {"roster_sha256": 32, "policy": POLICY}))),
     "member id": ({"room": ID, "transcript": HASH, "package_hash": HASH, "index": "int"},
                   {"id": ID}),
@@ -145,8 +160,9 @@ ROOMS: dict[str, tuple[Any, Any]] = {
     "join room": ({"owner": OWNER, "package": PACKAGE_KEYS, "invitation": "hex", "now": "int"},
                   {"me": ID, **PLACE}),
     "make commit": ({
-        **EPOCH, "owner": OWNER, "me": ID, "room_seed": PRIVATE, "proofs": ["hex"],
-        "operations": ["values"], "guests": [GUEST], "directory": [ROW], "now": "time",
+        **EPOCH, "owner": OWNER, "me": ID, "room_seed": PRIVATE, "noted": PROOFS,
+        "proofs": ["hex"], "parent_time": "int", "trail": TRAIL,
+        "operations": OPERATIONS, "guests": [GUEST], "directory": [ROW], "now": "time",
         "random": "hex",
     }, {
         "commit": "hex", "confirmation": 32, "signature": 64, "sealed_commit": "hex",
@@ -243,7 +259,7 @@ STEPS = Either((
     step("join", package=PACKAGE_KEYS, invitation="hex", now="int"),
     step("send", content="hex", now="int", random="hex"),
     step("receive", data="hex", now="int"),
-    step("commit", operations=["values"], guests=[GUEST], directory=[ROW], now="int",
+    step("commit", operations=OPERATIONS, guests=[GUEST], directory=[ROW], now="int",
          random="hex"),
     step("export", label="hex", size="int"),
     step("look", now="int"),
@@ -260,6 +276,9 @@ RESULTS = Either((
     event("committed", Either((
         {"commit": "hex", "slots": [(ID, Maybe(48))], "invitations": ["hex"], **PLACE},
         {"committer": ID, **PLACE}))),
+    event("moved", {"room": ID, "me": ID, **PLACE}),
+    event("lost", {"committer": ID, "number": "int", "transcript": HASH, "context": Maybe(HASH)}),
+    event("equivocated", {"committer": ID}),
     event("exported", {"secret": "hex"}),
     event("announced", HEARD), event("leave", HEARD), event("viewed", HEARD), event("burn", HEARD),
     event("removed", NOTHING), event("looked", NOTHING), event("restarted", NOTHING),

@@ -140,7 +140,7 @@ def two_faults() -> Iterator[Json]:
     play.begin("ann", "bob", "cid")
     play.hear("bob", play.say("ann", "message 0"))
     made = play.commit("ann")
-    bob, cid = play.id("bob"), play.id("cid")
+    bob = play.id("bob")
     early = play.say("ann", "in epoch 1")
     for changes, reason in (
         ({0: OTHER_ID, 2: bob}, "unknown-room"),
@@ -176,11 +176,11 @@ def two_faults() -> Iterator[Json]:
     forged = play.forged_commit("ann", made, "bob", {4: play.now + 301},
                                 confirmation=bytes(32))  # fmt: skip
     play.refuse("bob", forged, "early-commit")
-    removes = [[ref.REMOVE, cid, play.row("cid", "bob").admission]]
+    removes = [[ref.SANCTION, play.sanction("ann", "cid", epoch=0)]]
+    nobody = [[ref.SANCTION, play.sanction("ann", "cid", member=OTHER_ID)]]
     entry = ref.make_entry(person("ann").keys, old_room(play), play.id("ann"), little(9),
                            ref.sign_public(bytes(32)), 9)  # fmt: skip
-    forged = play.forged_commit("ann", made, "bob", {5: [[ref.REMOVE, OTHER_ID, OTHER_ID]],
-                                                     7: entry})  # fmt: skip
+    forged = play.forged_commit("ann", made, "bob", {5: nobody, 7: entry})
     play.refuse("bob", forged, "unknown-member")
     forged = play.forged_commit("ann", made, "bob", {5: removes, 7: entry})
     play.refuse("bob", forged, "bad-entry")
@@ -219,7 +219,7 @@ def commits() -> Iterator[Json]:
         play.refuse("bob", data, reason)
     for data, reason in (
         (made.copies["cid"], "bad-ciphertext"),
-        (altered(copy, "commit copy", {1: None}), "bad-form"),
+        (altered(copy, "commit copy", {1: None}), "no-slot"),
         (altered(copy, "commit copy", {1: changed_byte(slot)}), "bad-ciphertext"),
         (altered(copy, "commit copy", {1: bytes(48)}), "bad-ciphertext"),
         (copy[:-1], "truncated"),
@@ -252,9 +252,11 @@ def equivocation() -> Iterator[Json]:
     data = ref.build("commit copy", made.sealed, other_r)
     play.refuse("bob", data, "bad-confirmation")
     play.apply(made, "bob")
-    play.refuse("bob", forged, "replay")
+    play.convict("ann", forged, "bob")
     play.hear("bob", play.say("ann", "the honest commit still applies"))
-    yield play.case("bob", "EPOCH-05 EPOCH-07 EPOCH-13 EPOCH-15",
+    play.may_not_say("bob", "equivocation")
+    play.hear("bob", play.say("ann", "and on"))
+    yield play.case("bob", "EPOCH-05 EPOCH-07 EPOCH-13 EPOCH-15 EPOCH-29",
                     "A committer that tells another secret is found out")  # fmt: skip
 
 
@@ -276,14 +278,19 @@ def commits_by_insider() -> Iterator[Json]:
         ({2: OTHER_ID}, "wrong-transcript"),
         ({3: play.id("cid")}, "wrong-transcript"),
         ({4: play.now + 301}, "early-commit"),
-        ({5: [[ref.REMOVE, OTHER_ID, OTHER_ID]]}, "unknown-member"),
-        ({5: [[ref.REMOVE, bobs.id, OTHER_ID]]}, "unknown-member"),
-        ({5: [[ref.REMOVE, me, OTHER_ID]]}, "not-entitled"),
+        ({5: [[ref.SANCTION, play.sanction("ann", "bob", member=OTHER_ID)]]}, "unknown-member"),
+        ({5: [[ref.SANCTION, play.sanction("ann", "bob", admission=OTHER_ID)]]}, "bad-proof"),
+        ({5: [[ref.SANCTION, play.sanction("ann", "ann")]]}, "not-entitled"),
+        ({5: [[ref.SANCTION, play.sanction("cid", "bob")]]}, "not-entitled"),
+        ({5: [[ref.SANCTION, play.sanction("ann", "bob", epoch=1)]]}, "bad-proof"),
+        ({5: [[ref.SANCTION, play.sanction("ann", "bob", epoch=0, spared=None)]]}, "bad-proof"),
+        ({5: [[ref.SANCTION, play.sanction("ann", "bob", epoch=0)]]}, "bad-state-hash"),
         ({5: [[ref.ADD, changed_byte(package), 0]]}, "bad-signature"),
         ({5: [[ref.ADD, person("bob").package.package.signed, 0]]}, "already-member"),
         ({5: [[ref.SET_POLICY, [0, False, None, 1]]]}, "wrong-mode"),
         ({6: [[0, stale]]}, "bad-proof"),
-        ({6: [[1, stale]]}, "bad-proof"),
+        ({6: [[1, stale]]}, "wrong-type"),
+        ({6: [[1, play.sanction("ann", "ann")]]}, "not-entitled"),
         ({7: version_2}, "bad-entry"),
         ({7: unsigned}, "bad-signature"),
         ({8: SMALL_DH}, "bad-key"),
@@ -295,7 +302,7 @@ def commits_by_insider() -> Iterator[Json]:
                                           confirmation=OTHER_ID), "bad-signature")  # fmt: skip
     play.apply(made, "bob")
     sibling = play.forged_commit("ann", made, "bob", {9: OTHER_ID})
-    play.refuse("bob", sibling, "fork")
+    play.convict("ann", sibling, "bob")  # nothing else of it is looked at
     play.hear("bob", play.say("ann", "after it"))
-    spec = "EPOCH-11 EPOCH-13 EPOCH-15 EPOCH-20 MEM-01 MEM-02 MEM-05 MEM-07 LIMIT-13"
+    spec = "EPOCH-11 EPOCH-13 EPOCH-15 EPOCH-29 MEM-01 MEM-02 MEM-05 MEM-07 LIMIT-13"
     yield play.case("bob", spec, "Commits that their author may not make, signed and sealed by it")

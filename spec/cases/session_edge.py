@@ -40,8 +40,7 @@ def removed_together() -> Iterator[Json]:
     play.begin("ann", "bob", "cid")
     late = [play.say("cid", f"late {n}") for n in range(3)]
     of_ann = [play.say("ann", f"before {n}") for n in range(2)]
-    made = play.commit("ann", [[ref.REMOVE, play.id(who), play.row(who, "ann").admission]
-                               for who in ("bob", "cid")])  # fmt: skip
+    made = play.commit("ann", [play.removal(who) for who in ("bob", "cid")])
     play.hear("bob", late[0])
     play.leaves(made, "bob")
     play.hear("bob", late[2], missing=1)
@@ -74,7 +73,7 @@ def refused_when_removed() -> Iterator[Json]:
     own = play.commit("cid")
     late = play.say("ann", "late")
     gone = play.row("cid", "ann")
-    made = play.commit("ann", [[ref.REMOVE, gone.id, gone.admission]])
+    made = play.commit("ann", [[ref.SANCTION, gone.id, None]])
     before = play.room("cid")
     del play.rooms["cid"], play.steps["cid"], play.results["cid"]
     play.join("cid")

@@ -81,32 +81,38 @@ def late_join() -> Iterator[Json]:
 
 
 def siblings() -> Iterator[Json]:
-    """Ann and bob commit on the same epoch; cid takes the one that it hears first."""
+    """Ann and bob commit on the same epoch: that of the owner leads, everywhere."""
     play = Play("siblings")
     play.begin("ann", "bob", "cid")
     late = play.say("ann", "before both")
     by_ann, by_bob = play.commit("ann"), play.commit("bob")
+    aside = play.say("bob", "in an epoch that loses")
     play.apply(by_ann, "cid")
-    play.refuse("cid", by_bob.copies["cid"], "fork")
+    play.refuse("cid", aside, "unknown-epoch")
+    play.loses(by_bob, "bob", "cid")
+    play.refuse("cid", by_bob.copies["cid"], "replay")
     play.refuse("cid", by_ann.copies["cid"], "replay")
-    play.refuse("bob", by_ann.copies["bob"], "fork")
-    play.refuse("ann", by_bob.copies["ann"], "fork")
+    play.apply(by_ann, "bob")
     after = play.say("ann", "after it")
-    play.refuse("bob", after, "unknown-epoch")
-    play.hear("cid", after, missing=1)
-    play.hear("cid", late)
-    play.hear("bob", late)
+    play.all_hear(after, "bob", "cid", missing=1)
+    play.loses(by_bob, "bob", "ann")
+    play.all_hear(aside, "ann", "cid")
+    play.all_hear(late, "bob", "cid")
+    play.export("ann", "bob", "cid")
     again = play.commit("cid")
-    play.apply(again, "ann")
+    play.apply(again, "ann", "bob")
     play.refuse("ann", again.copies["ann"], "replay")
     play.refuse("cid", by_ann.copies["cid"], "replay")
-    play.refuse("cid", by_bob.copies["cid"], "fork")
-    play.refuse("ann", by_bob.copies["ann"], "fork")
-    play.hear("ann", play.say("cid", "and on"))
-    play.hear("cid", play.say("ann", "and on"))
+    play.refuse("cid", by_bob.copies["cid"], "replay")
+    play.refuse("ann", by_bob.copies["ann"], "replay")
+    for who in ("cid", "ann", "bob"):
+        play.all_hear(play.say(who, "and on"), *play.others(who))
+    play.export("ann", "bob", "cid")
     for who in ("ann", "bob", "cid"):
-        yield play.case(who, "EPOCH-15 EPOCH-20 EPOCH-14", "Two commit on the same epoch")
-    yield play.case("cid", "EPOCH-15 EPOCH-20", "Two commit on the same epoch", restarts=True)
+        yield play.case(who, "EPOCH-14 EPOCH-15 EPOCH-20 EPOCH-27",
+                        "Two commit on the same epoch")
+    yield play.case("cid", "EPOCH-15 EPOCH-20 EPOCH-27", "Two commit on the same epoch",
+                    restarts=True)  # fmt: skip
 
 
 def early() -> Iterator[Json]:

@@ -14,9 +14,9 @@ from spec.cases.common import (
     case,
     keys_json,
     mailbox_json,
+    operations_json,
     package_keys_json,
     some_package,
-    tagged,
     un,
     un_maybe,
 )
@@ -72,10 +72,13 @@ class Play:
     def __init__(self, name: str) -> None:
         self.name = name
         self.now = NOW
+        self.clones = 0
+        self.clone: State = None  # the room after the last commit that was made aside
         self.rooms: dict[str, State] = {}
         self.steps: dict[str, list[Json]] = {}
         self.results: dict[str, list[Json]] = {}
         self.invitations: dict[str, bytes] = {}
+        self.prekeys: dict[str, int] = {}  # by which somebody is invited, if not the first
         self.hurried: set[str] = set()  # whose own sessions would lack steps
 
     # --- doing something -------------------------------------------------------------------------
@@ -110,8 +113,9 @@ class Play:
         rows = []
         for place, name in enumerate(names):
             package = person(name).package.package
+            prekey = self.prekeys.get(name, 0)
             rows.append({"package": package.signed.hex(),
-                         "prekey": None if package.last_resort else 0,
+                         "prekey": None if package.last_resort else prekey,
                          "role": roles[place] if roles else ref.MEMBER})  # fmt: skip
         return rows
 
@@ -119,11 +123,15 @@ class Play:
         sealed = [un(invitation) for invitation in result["out"]["invitations"]]
         self.invitations.update(zip(guests, sealed, strict=True))
 
-    def join(self, *names: str, reason: str | None = None) -> None:
+    def join(
+        self, *names: str, reason: str | None = None, came: str = "joined",
+        invitation: bytes | None = None,
+    ) -> None:  # fmt: skip
         for who in names:
-            self.step(who, "join", reason or "joined",
+            self.step(who, "join", reason or came,
                       package=package_keys_json(person(who).package),
-                      invitation=self.invitations[who].hex(), now=self.now)  # fmt: skip
+                      invitation=(invitation or self.invitations[who]).hex(),
+                      now=self.now)  # fmt: skip
 
     def begin(self, *names: str, policy: list[Any] | None = None) -> None:
         """The first founds the room, the others join."""
@@ -137,9 +145,12 @@ class Play:
         result = self.step(who, "send", "sent", content=content.hex(), now=self.now)
         return un(result["out"]["message"])
 
-    def all_hear(self, data: bytes, *names: str) -> None:
+    def others(self, *names: str) -> tuple[str, ...]:
+        return tuple(name for name in self.rooms if name not in names)
+
+    def all_hear(self, data: bytes, *names: str, missing: int = 0) -> None:
         for who in names:
-            self.hear(who, data)
+            self.hear(who, data, missing=missing)
 
     def hear(
         self, who: str, data: bytes, came: str = "delivered", *, missing: int = 0,
@@ -170,19 +181,34 @@ class Play:
         if (guests or anew) and room is not None:
             rows = [{"member": room.me.hex(), "name": who.capitalize(),
                      "mailbox": mailbox_json(person(who).mailbox)}]  # fmt: skip
-        names = {self.id(name).hex(): name for name, its in self.rooms.items() if its is not None}
         result = self.step(
-            who, "commit", reason or "committed", operations=tagged(operations or []),
+            who, "commit", reason or "committed", operations=operations_json(operations or []),
             guests=self.guests(guests, roles), directory=rows, now=self.now,
         )  # fmt: skip
         if reason is not None:
             return Commit(b"", {})
-        out = result["out"]
         self.invite((*anew, *guests), result)
+        return self.copies_of(result["out"])
+
+    def aside(
+        self, who: str, room: ref.Room, operations: list[Any] | None = None, *,
+        guests: tuple[str, ...] = (), time: int | None = None,
+    ) -> Commit:  # fmt: skip
+        """A commit as a cloned device makes it, by what somebody had some time ago."""
+        step = {"do": "commit", "operations": operations_json(operations or []),
+                "guests": self.guests(guests, ()), "directory": [],
+                "now": self.now if time is None else time}  # fmt: skip
+        self.clones += 1
+        random = Recorder(f"session {self.name} {who} clone {self.clones}")
+        self.clone, result = ref.unnoted(perform, room, person(who).keys, step, random)
+        assert result.get("event") == "committed", result
+        return self.copies_of(result["out"])
+
+    def copies_of(self, out: Json) -> Commit:
+        names = {self.id(name).hex(): name for name, its in self.rooms.items() if its is not None}
         sealed = un(out["commit"])
-        copies = {names[member]: ref.build("commit copy", sealed, un_maybe(slot))
-                  for member, slot in out["slots"] if member in names}  # fmt: skip
-        return Commit(sealed, copies)
+        return Commit(sealed, {names[member]: ref.build("commit copy", sealed, un_maybe(slot))
+                               for member, slot in out["slots"] if member in names})  # fmt: skip
 
     def resync(
         self, who: str, back: str, operations: list[Any], guests: tuple[str, ...] = ()
@@ -199,6 +225,18 @@ class Play:
     def apply(self, made: Commit, *names: str) -> None:
         for who in names:
             self.step(who, "receive", "committed", data=made.copies[who].hex(), now=self.now)
+
+    def loses(self, made: Commit, author: str, *names: str) -> None:
+        """A commit that does not lead."""
+        for who in names:
+            result = self.step(who, "receive", "lost", data=made.copies[who].hex(), now=self.now)
+            assert result["out"]["committer"] == self.id(author).hex()
+
+    def convict(self, author: str, data: bytes, *names: str) -> None:
+        """A second commit of its author on one epoch."""
+        for who in names:
+            result = self.step(who, "receive", "equivocated", data=data.hex(), now=self.now)
+            assert result["out"] == {"committer": self.id(author).hex()}
 
     def leaves(self, made: Commit, who: str) -> None:
         """The copy that tells somebody of its removal."""
@@ -233,6 +271,28 @@ class Play:
     def id(self, who: str) -> bytes:
         return self.room(who).me
 
+    def removal(self, who: str) -> list[Any]:
+        return [ref.SANCTION, self.id(who), None]
+
+    def demotion(self, who: str, role: int) -> list[Any]:
+        return [ref.SANCTION, self.id(who), role]
+
+    def sanction(self, by: str, who: str, role: int | None = None, **changes: Any) -> bytes:
+        """A signed sanction as somebody would make it now, or with other fields."""
+        epoch = self.room(by).now_in.epoch
+        row = epoch.roster.find(self.id(who))
+        number, spared = ref.due_fields(epoch.roster, epoch.number, self.id(by), row, role)
+        fields = {"room": epoch.room, "member": row.id, "admission": row.admission,
+                  "author_id": self.id(by), "role": role, "epoch": number, "spared": spared}
+        return ref.sign_sanction(person(by).keys, **{**fields, **changes})
+
+    def signed(self, by: str, operations: list[Any]) -> list[Any]:
+        """Operations as they stand in a commit that somebody has just made."""
+        names = {its.me: name for name, its in self.rooms.items() if its is not None}
+        number = self.room(by).now_in.epoch.number - 1
+        return [[ref.SANCTION, self.sanction(by, names[each[1]], each[2], epoch=number)]
+                if each[0] == ref.SANCTION else each for each in operations]  # fmt: skip
+
     def row(self, who: str, of: str) -> ref.Member:
         """Somebody's row in the roster that another has."""
         return self.room(of).now_in.epoch.roster.find(self.id(who))
@@ -259,7 +319,7 @@ class Play:
         assert room.sending is not None
         kept, epoch = room.now_in, room.now_in.epoch
         header = [epoch.room, epoch.prefix, room.me, room.sending.next, bytes(16),
-                  room.last_spoken, 0, kept.turn]  # fmt: skip
+                  room.last_spoken, int(ref.strayed(room)), kept.turn]  # fmt: skip
         for place, value in (changes or {}).items():
             header[place] = value
         seed = None if room.direct else kept.room_seed

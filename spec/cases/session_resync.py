@@ -106,7 +106,7 @@ def let_in_and_added() -> Iterator[Json]:
     play = Play("resync-add")
     play.begin("ann", "bob", "cid")
     gone = play.row("bob", "ann")
-    made = grant(play, "ann", "cid", [ref.REMOVE, gone.id, gone.admission], guests=("dan",))
+    made = grant(play, "ann", "cid", [ref.SANCTION, gone.id, None], guests=("dan",))
     play.join("dan")
     play.hear("bob", play.say("cid", "the last words of the old cid"))
     play.leaves(made, "bob")

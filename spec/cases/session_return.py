@@ -71,7 +71,7 @@ def of_the_owner() -> Iterator[Json]:
     play.apply(play.resync("bob", "ann again", [asks(play, "ann again")]), "cid")
     play.join("ann again")
     gone = play.row("cid", "ann again")
-    made = play.commit("ann again", [[ref.REMOVE, gone.id, gone.admission]])
+    made = play.commit("ann again", [[ref.SANCTION, gone.id, None]])
     play.apply(made, "bob")
     play.leaves(made, "cid")
     play.hear("bob", play.say("ann again", "it is still my room"))
@@ -113,7 +113,7 @@ def then_removed() -> Iterator[Json]:
     play.begin("ann", "bob", "cid")
     gone, late = play.row("bob", "ann"), play.say("cid", "late")
     unheard = play.say("bob", "not heard in time")
-    operations = [asks(play, "bob again"), [ref.REMOVE, gone.id, gone.admission]]
+    operations = [asks(play, "bob again"), [ref.SANCTION, gone.id, None]]
     made = play.commit("ann", operations)
     assert play.results["ann"][-1]["out"]["invitations"] == []
     play.apply(made, "cid")

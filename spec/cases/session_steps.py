@@ -8,9 +8,9 @@ from spec.cases.common import (
     identity_keys,
     mailbox_of,
     operation,
+    operations_of,
     package_keys,
     un,
-    untagged,
 )
 
 from spec import reference as ref
@@ -79,8 +79,14 @@ def _found(_: State, owner: ref.IdentityKeys, step: Json, random: ref.Random) ->
     return room, event("founded", {**begun_json(room), "invitations": invitations})
 
 
-def _join(_: State, owner: ref.IdentityKeys, step: Json, random: ref.Random) -> tuple[State, Json]:
-    room = ref.join(owner, package_keys(step["package"]), un(step["invitation"]), step["now"])
+def _join(
+    room: State, owner: ref.IdentityKeys, step: Json, random: ref.Random
+) -> tuple[State, Json]:
+    given = (owner, package_keys(step["package"]), un(step["invitation"]), step["now"])
+    if room is not None and room.removed is None:
+        room = ref.move(room, *given)
+        return room, event("moved", begun_json(room))
+    room = ref.join(*given)
     return room, event("joined", begun_json(room))
 
 
@@ -100,10 +106,14 @@ def _receive(
     assert room is not None
     data, now = un(step["data"]), step["now"]
     if ref.dispatch_type(data, False) == ref.FORMS["commit copy"].type:
-        room, committer = ref.receive_commit(room, data, now)
-        if room.removed:
-            return room, event("removed", {})
-        return room, event("committed", {"committer": committer.hex(), **entered_json(room)})
+        room, name, taken = ref.receive_commit(room, data, now)
+        if name == "removed":
+            return room, event(name, {})
+        told: Json = {"committer": taken.committer.hex()}
+        if isinstance(taken, ref.Taken):
+            context = None if taken.removes_me else taken.epoch.context.hex()
+            told = {**told, **epoch_json(taken.epoch), "context": context}
+        return room, event(name, told)
     room, got = ref.receive_message(room, data, now)
     gaps = {"missing": got.missing, "lost": got.lost,
             "evicted": [[member.hex(), number] for member, number in got.evicted]}  # fmt: skip
@@ -123,7 +133,7 @@ def _commit(
     assert room is not None
     directory = {un(row["member"]): contact_of(row) for row in step["directory"]}
     room, made = ref.commit_own(
-        room, owner, untagged(step["operations"]), guests_of(step["guests"]), directory,
+        room, owner, operations_of(step["operations"]), guests_of(step["guests"]), directory,
         step["now"], random,
     )  # fmt: skip
     copies = {member: ref.parse(copy, "commit copy") for member, copy in made.copies.items()}

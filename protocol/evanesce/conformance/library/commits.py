@@ -11,7 +11,15 @@ from ...formats import COMMIT_COPY, LEAVE_REQUEST
 from ...group import make_commit
 from ...identity import IdentityKeys, open_signed
 from ...membership import Role
-from ...operations import Operation, Remove, SetPolicy, SetRole, Wish, operation_from_value
+from ...operations import (
+    Operation,
+    Remove,
+    SetPolicy,
+    SetRole,
+    Wish,
+    apply_operations,
+    operation_from_value,
+)
 from ...proofs import sanction
 from ...room import Room
 from ...state import Contact, RoomState
@@ -32,14 +40,34 @@ from .values import (
 __all__ = ["wishes_of"]
 
 
-def wishes_of(owner: IdentityKeys, state: RoomState, i: list[Any]) -> list[Wish]:
+def wishes_of(owner: IdentityKeys, state: RoomState, i: list[Any], now: int) -> list[Wish]:
     """What an application asks a device to commit: operations, and sanctions that it signs."""
-    return [
-        _sanction(owner, state, un(value["sanction"]["member"]), value["sanction"]["role"])
-        if isinstance(value, dict)
-        else _operation(untagged(value))
-        for value in i
-    ]
+    wishes: list[Wish] = []
+    for value in i:
+        if isinstance(value, dict):
+            asked = value["sanction"]
+            wishes.append(_sanction(owner, state, un(asked["member"]), asked["role"]))
+            continue
+        operation = _operation(untagged(value))
+        if isinstance(operation, SetRole) and not state.removed:
+            _check_no_demotion(state, operation, now)
+        wishes.append(operation)
+    return wishes
+
+
+def _check_no_demotion(state: RoomState, change: SetRole, now: int) -> None:
+    """A change of role that lowers another is refused as in a commit of another member.
+
+    An application that asks this library for it gets a sanction, so it can never commit one.
+    """
+    epoch = state.epoch
+    target = epoch.roster.members.get(change.member)
+    if target is not None and target.id != state.own and change.role < target.role:
+        apply_operations(
+            epoch.roster, epoch.policy, state.suite, state.id, epoch.number, epoch.transcript,
+            state.me, now, [change], (),
+        )  # fmt: skip
+        raise ValueError("a change of role lowers another member's")
 
 
 def _operation(value: list[Any]) -> Operation:
@@ -90,7 +118,7 @@ def _make_commit(i: Json) -> Json:
     parent, before = state.epoch, Room(state).digest()
     handshakes = dict(parent.handshakes)  # making the commit erases what it has used
     owner = identity_keys(i["owner"])
-    wishes = wishes_of(owner, state, i["operations"])
+    wishes = wishes_of(owner, state, i["operations"], i["now"])
     try:
         made = make_commit(state, owner, wishes, guests_of(i["guests"]), i["now"], tape)
     except EvanesceError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ...applying import CommitApplied
 from ...content import Announcement, Burn, Leave, Viewed
@@ -63,8 +62,6 @@ class _Device:
         room, invitation = Room.join(self.owner, keys, data, step["now"])
         old, self._room = self._room, room
         if old is None or old.closed:
-            if old is not None:
-                room.take_over(old, moved=False)
             return _event("joined", self._begun())
         if not room.moves(old, invitation.inviter, step["now"]):
             self._room = old
@@ -105,7 +102,7 @@ class _Device:
     def commit(self, step: Json) -> Json:
         """Commit; the directory of the step takes the place of what the room has learned itself."""
         tape, state = Tape(un(step["random"])), self.room.state
-        wishes = wishes_of(self.owner, state, step["operations"])
+        wishes = wishes_of(self.owner, state, step["operations"], step["now"])
         parent, learned = state.epoch.roster, state.directory
         state.directory = {
             un(row["member"]): Contact(row["name"], row["mailbox"] and mailbox_of(row["mailbox"]))
