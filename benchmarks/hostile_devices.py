@@ -112,14 +112,14 @@ def one_more(size: int) -> Prepared:
     """One more, where all but one place is taken."""
     device = _Device()
     count, length = _waits(size)
-    held = device.hold(count - 1, length)
+    device.hold(count - 1, length)
     payload = device.unknown(count, length)
-    allowed = bound(size=2 * len(payload), waiting=count + 4, held=held + 4_096)
+    allowed = bound(size=2 * len(payload), waiting=4, held=4_096)
     return (lambda counts: device.take(counts, device.mine.id, payload)), allowed, len(payload)
 
 
 def retried(size: int) -> Prepared:
-    """All that waits is tried again, as it is once a minute, and goes on waiting."""
+    """All that waits is looked at, as it is once a minute, and goes on waiting: nothing is read."""
     device = _Device()
     count, length = _waits(size)
     held = device.hold(count, length)
@@ -129,8 +129,7 @@ def retried(size: int) -> Prepared:
             tx = cast(Transaction, Reads(inner, counts))
             retry_waiting(device.engine, tx, _FACES, NOW, 0)
 
-    allowed = bound(size=3 * held, waiting=count * (count + 3), held=(count + 3) * held,
-                    fixed=16 + 4 * count)  # fmt: skip
+    allowed = bound(size=0, waiting=4, held=4_096)
     return again, allowed, held
 
 
@@ -146,7 +145,7 @@ def late_first(size: int) -> Prepared:
     for copy in others:
         device.take(Counts(), device.mine.id, copy)
     length = sum(map(len, others))
-    allowed = bound(size=length * count, waiting=count * count * (count + 3),
-                    held=length * count * (count + 3), members=2 * (count + 1),
-                    fixed=16 * (count + 1))  # fmt: skip
+    held = 4 * length + 4_096 * (count + 1)
+    allowed = bound(size=4 * length, waiting=16 * (count + 1), held=held,
+                    members=2 * (count + 1), fixed=16 * (count + 1))  # fmt: skip
     return (lambda counts: device.take(counts, device.mine.id, first)), allowed, length

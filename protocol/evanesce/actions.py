@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from . import resyncing
+from . import past, resyncing
 from .content import Evaporation, Said
 from .engine import Engine
 from .errors import LocalError, Reason, RemoteError
@@ -25,8 +25,8 @@ from .room import Room
 from .speech import Sent
 from .viewing import send_receipts
 
-__all__ = ["Guest", "begin_direct", "commit", "found_group", "leave", "prepare", "settle_direct",
-           "speak"]  # fmt: skip
+__all__ = ["Guest", "begin_direct", "commit", "found_group", "greet", "leave", "prepare",
+           "settle_direct", "speak"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,11 @@ def found_group(
     return room
 
 
+def _opened(room: Room) -> bytes:
+    """Under what the commit is reported that has opened the current epoch."""
+    return commit_key(room.id, room.state.current)
+
+
 def _invite(
     engine: Engine,
     tx: Transaction,
@@ -109,7 +114,7 @@ def _invite(
     invitations: dict[bytes, bytes],
 ) -> list[Recipient]:
     """Queue the invitations, by member, of these guests in their order."""
-    post, key = engine.outbox.post, commit_key(room.id, room.epoch)
+    post, key = engine.outbox.post, _opened(room)
     return [
         post(tx, room.id, guest.package.contact, invitation, engine.random, key, member)
         for guest, (member, invitation) in zip(guests, invitations.items(), strict=True)
@@ -119,7 +124,7 @@ def _invite(
 def _report_commit(
     engine: Engine, tx: Transaction, room: Room, recipients: Sequence[Recipient], now: int
 ) -> None:
-    key = commit_key(room.id, room.epoch)
+    key = _opened(room)
     engine.ledger.begin(tx, Report(key, room.id, room.epoch, True, now, tuple(recipients)))
 
 
@@ -204,10 +209,10 @@ def commit(
     for operation in operations:
         if isinstance(operation, Resync):
             engine.pins.refuse_offered(operation.request.package.identity)
-    before, roster = dict(room.directory), room.roster
+    before, roster, kept = dict(room.directory), room.roster, set(room.state.epochs)
     invited = _invited(engine, tx, guests)
     made = room.commit(engine.owner, operations, invited, now, engine.random)
-    key = commit_key(room.id, room.epoch)
+    key = _opened(room)
     recipients = [
         engine.post_to(tx, room.id, before.get(member), roster[member], copy, key)
         for member, copy in made.copies.items()
@@ -222,17 +227,26 @@ def commit(
     ]  # fmt: skip
     _report_commit(engine, tx, room, recipients, now)
     engine.save_room(tx, room)
+    past.note(tx, room, kept)
     engine.note_gone(tx, room.id, made.removed, now)
     for request in made.resynced:
         resyncing.forget(engine, tx, room, request.member, now)
     engine.kept_commits.keep(
-        tx, room.id, room.transcript[:8], room.epoch, made.copies, now
+        tx, room.id, room.state.current, room.epoch, made.copies, now
     )
     if made.removed:
         engine.rotate_mailbox(tx, room, now)
     else:
         engine.announce(tx, room, now)
     return made
+
+
+def greet(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
+    """Refresh if it is this device's turn to, and announce it, as far as that may be done now."""
+    waits = room.came_back or room.equivocator is not None  # for what is on its way; for ever
+    if room.first_refresh_due and not waits:
+        commit(engine, tx, room, [], [], now)
+    engine.announce(tx, room, now)
 
 
 def leave(engine: Engine, tx: Transaction, room: Room, now: int) -> None:

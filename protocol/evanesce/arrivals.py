@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import actions, burning, losing, passing, repairing, resyncing, viewing
+from . import actions, burning, losing, passing, past, repairing, resyncing, viewing
 from .applying import CommitApplied
 from .arrival import Arrival
 from .content import Announcement, Burn, Leave, Said, Viewed
@@ -41,23 +41,17 @@ from .formats import (
 from .identity import open_signed
 from .inbox import Kept
 from .joining import take_invitation
-from .limits import (
-    MAX_ENVELOPE,
-    MAX_WAITING,
-    MAX_WAITING_BYTES,
-)
+from .limits import MAX_ENVELOPE
 from .mailbox import Mailbox
 from .membership import Member, Roster
 from .message import ParsedMessage
 from .ports import Delivery, Transaction
-from .primitives import H
 from .room import Room
 from .state import Contact
-from .wire import decode, encode, kind_of, peek_type
+from .waiting import Held
+from .wire import decode, kind_of, peek_type
 
 __all__ = ["Faces", "arrive", "person", "retry_waiting"]
-
-_CONTACT = bytes(32)
 
 
 def arrive(
@@ -111,6 +105,11 @@ def _dispatch(
                 kind_of(decode(payload, limit=MAX_ENVELOPE))  # what is not an object says so
                 raise RemoteError(Reason.WRONG_TYPE, "not something this mailbox takes")
     except HeldError as error:
+        held = Held.of(since, room, payload, contact=contact)
+        if error.reason == Reason.UNKNOWN_EPOCH and _is_past(arrival, held):
+            if not held.slotless:
+                arrival.reject(RemoteError(Reason.EXPIRED, "of an epoch long ago"), room)
+            return
         _hold(arrival, room, payload, since, error, contact=contact)
     except RemoteError as error:
         arrival.reject(error, room)
@@ -130,7 +129,7 @@ def _request(arrival: Arrival, payload: bytes, home: bytes | None) -> None:
     body, _ = open_signed(payload)
     match kind_of(decode(body, limit=RESYNC_REQUEST.limit)):
         case REPAIR_REQUEST.type:
-            repairing.answer(engine, tx, payload, home, now)
+            arrival.events += repairing.answer(engine, tx, arrival.faces, payload, home, now)
         case RESYNC_REQUEST.type:
             asked = resyncing.receive(engine, tx, payload, home, now)
             if asked is not None:
@@ -226,7 +225,7 @@ def _member(room: Room, before: Roster, member: bytes) -> Member:
 def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
     engine, tx, now = arrival.engine, arrival.tx, arrival.now
     before = {member.id: person(room, member) for member in room.roster}
-    convicted = room.equivocator
+    convicted, kept = room.equivocator, set(room.state.epochs)
     sealed, slot = COMMIT_COPY.parse(data)
     try:
         change = room.apply(data, now)
@@ -235,6 +234,7 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
             return  # somebody has passed on what is known
         raise
     engine.save_room(tx, room)
+    past.note(tx, room, kept)
     conversation = arrival.faces.conversation(room.id)
     parsed = SealedCommit.parse(sealed)
     if change.equivocation:
@@ -242,7 +242,7 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
             arrival.events.append(_equivocated(conversation, room, change.committer))
         return
     engine.note_received(tx, room, change.committer.id, parsed.prefix, now)
-    passing.keep(tx, room, parsed, sealed, now)
+    passing.keep(tx, room, parsed, sealed)
     arrival.moved_on.append(room.id)
     if not change.leads:
         return
@@ -260,9 +260,7 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
     if not engine.is_stale(room.id):  # else nothing is sealed here, and no new mailbox announced
         if change.removed or change.returned:
             engine.rotate_mailbox(tx, room, now)
-        if room.first_refresh_due and not room.came_back:
-            actions.commit(engine, tx, room, [], [], now)
-        engine.announce(tx, room, now)
+        actions.greet(engine, tx, room, now)
 
 
 def _equivocated(conversation: Conversation, room: Room, author: Member) -> Equivocated:
@@ -305,49 +303,56 @@ def _hold(
     *,
     contact: bool,
 ) -> None:
-    """Keep what may become valid; what finds no place is refused.
-
-    There is a place for each room's mailbox and one for the contact mailbox, each for at most
-    `MAX_WAITING` payloads and `MAX_WAITING_BYTES`: who knows no more than a card fills only that.
-    """
-    tx = arrival.tx
-    prefix = b"waiting/" + (_CONTACT if contact or room is None else room)
-    waiting = [len(record) for _, record in tx.scan(prefix)]
-    if len(waiting) >= MAX_WAITING or sum(waiting) + len(payload) > MAX_WAITING_BYTES:
+    """Keep what may become valid; what finds no place is refused."""
+    if not arrival.engine.waiting.hold(arrival.tx, room, payload, since, contact=contact):
         arrival.reject(RemoteError(Reason.QUEUE_FULL, f"too much is waiting: {error}"), room)
-        return
-    name = prefix + H(b"waiting", payload)[:16]
-    if tx.get(name) is None:
-        tx.put(name, encode([since, room, payload, contact]))
+
+
+def _is_past(arrival: Arrival, held: Held) -> bool:
+    """Whether what names an unknown epoch comes too late, rather than too early."""
+    if held.room is None or held.epoch is None:
+        return False
+    return past.has(arrival.tx, arrival.engine.rooms[held.room], held.epoch)
+
+
+def _ready(engine: Engine, held: Held) -> bool:
+    """Whether what is held may be judged now: not if it waits for an epoch, or a slot."""
+    room = None if held.room is None else engine.rooms.get(held.room)
+    if room is None or held.epoch is None or room.direct:
+        return True
+    if held.epoch not in room.state.epochs:
+        return room.closed and not room.state.may_return
+    epoch = room.state.epochs[held.epoch]
+    return not held.slotless or held.by in epoch.taken or held.by not in epoch.inits
 
 
 def _try_waiting(arrival: Arrival) -> None:
     """Try again what waited for the rooms that have moved on, until nothing more fits."""
-    tx = arrival.tx
+    waiting = arrival.engine.waiting
     while arrival.moved_on:
-        room = arrival.moved_on.pop()
-        for name, record in [*tx.scan(b"waiting/" + room), *tx.scan(b"waiting/" + _CONTACT)]:
-            since, key, payload, contact = decode(record, limit=1 << 22)
-            if key == room and tx.get(name) is not None:
-                tx.delete(name)
-                _dispatch(arrival, key, payload, since, contact=contact)
+        for name, held in waiting.of_room(arrival.moved_on.pop()):
+            if not _ready(arrival.engine, held):
+                continue
+            payload = waiting.take(arrival.tx, name)
+            if payload is not None:
+                _dispatch(arrival, held.room, payload, held.since, contact=held.contact)
 
 
 def retry_waiting(
     engine: Engine, tx: Transaction, faces: Faces, now: int, oldest: int
 ) -> list[Event]:
-    """Try again all that waits, as the clock has moved on; drop what came before `oldest`."""
+    """Try again what waits, as the clock has moved on; drop what came before `oldest`."""
     arrival = Arrival(engine, tx, faces, now)
-    for name, record in list(tx.scan(b"waiting/")):
-        since, room, payload, contact = decode(record, limit=1 << 22)
-        if tx.get(name) is None:
-            continue  # taken meanwhile by another's success
-        tx.delete(name)
-        if since < oldest:
-            arrival.reject(RemoteError(Reason.EXPIRED, "it has waited in vain"), room)
+    for name, held in engine.waiting.all():
+        late = held.since < oldest
+        if not late and not _ready(engine, held):
             continue
-        _dispatch(arrival, room, payload, since, contact=contact)
+        payload = engine.waiting.take(tx, name)
+        if payload is None:
+            continue  # taken meanwhile by another's success
+        if late:
+            arrival.reject(RemoteError(Reason.EXPIRED, "it has waited in vain"), held.room)
+            continue
+        _dispatch(arrival, held.room, payload, held.since, contact=held.contact)
         _try_waiting(arrival)
     return arrival.events
-
-

@@ -17,7 +17,7 @@ from .events import MessageArrived, MessageEvaporated, MessageHandle, Person
 from .identity import Identity
 from .inbox import Kept
 from .keypackage import Card
-from .ledger import Report, SentMessage, commit_key
+from .ledger import Report, SentMessage
 from .membership import Mode, Policy, Role
 from .operations import Wish
 from .overview import Overview
@@ -286,7 +286,9 @@ class Device(Pinning, Overview):
 
     async def report_commit(self, room: bytes, epoch: int) -> Report:
         """The same of the commit of this device that opened an epoch; kept for 30 days."""
-        return await self.report(commit_key(room, epoch))
+        return await self.keep(
+            lambda tx, now: self.engine.ledger.report_commit(tx, room, epoch)
+        )
 
     async def retry(self, message: bytes) -> int:
         """Send again, as the same bytes, what the transport has refused and may take now.

@@ -36,6 +36,7 @@ from .speech import Sent
 from .state import Contact
 from .tombstones import Tombstones
 from .tree import lineage
+from .waiting import Waiting
 from .wire import decode, encode, utf8
 
 __all__ = ["Engine"]
@@ -60,6 +61,7 @@ class Engine:
     packages: dict[bytes, Shelved] = field(default_factory=dict)
     direct: dict[Identity, bytes] = field(default_factory=dict)  # the serving 1:1 room
     looks: Looks = field(default_factory=Looks)
+    waiting: Waiting = field(default_factory=Waiting)
     leave_noticed: dict[bytes, int] = field(default_factory=dict)
     pending_noticed: dict[bytes, int] = field(default_factory=dict)  # by room
     lost: set[bytes] = field(default_factory=set)  # rooms in which something is to be done again
@@ -116,13 +118,13 @@ class Engine:
             Outbox.load(tx), mailboxes[address], mailboxes=mailboxes, ledger=Ledger.load(tx),
             kept_commits=KeptCommits.load(tx),
             pins=Pins.load(tx), receipts=Receipts.load(tx), tombstones=Tombstones.load(tx),
-            looks=Looks.load(tx),
+            looks=Looks.load(tx), waiting=Waiting.load(tx),
         )  # fmt: skip
         for key, data in tx.scan(b"package/"):
             engine.packages[key[8:]] = Shelved.load(data)
         for key, data in tx.scan(b"resync/"):
             engine.resyncs[key[7:39], key[39:]] = ResyncRequest.parse(data)
-        engine.lost = {name[5:] for name, _ in tx.scan(b"lost/")}
+        engine.lost = {name[5:37] for name, _ in tx.scan(b"lost/")}
         for key, data in tx.scan(b"meta/"):
             engine.meta[key[5:]] = RoomMeta.load(data)
         for key, data in tx.scan(b"direct/"):
@@ -381,9 +383,7 @@ class Engine:
         if epoch not in room.state.epochs:
             return  # it was too long ago
         known = lineage(room.state, epoch)
-        mine = [room.state.epochs[prefix] for prefix in known.prefixes]
-        opened = {each.number for each in mine if each.opener == room.own_id}
-        self.ledger.heard(tx, room.id, member, opened, known.oldest, now)
+        self.ledger.heard(tx, room.id, member, known, now)
         self.kept_commits.has_come(tx, room.id, member, known)
 
     def note_heard(self, tx: Transaction, room: bytes, members: set[bytes]) -> None:

@@ -131,7 +131,8 @@ class RoomChanged:
 class ChangesLost:
     """A commit of this device has lost, and these changes could not be committed again.
 
-    Removals and demotions are not among them: those hold, and any member commits them.
+    Removals and demotions hold: any member commits them. `kept` are those of whom that cannot be
+    said, since this device has lost the right to remove or demote them.
     """
 
     room: Conversation
@@ -139,6 +140,7 @@ class ChangesLost:
     roles: tuple[Person, ...] = ()  # whose roles it had changed
     resynced: tuple[Person, ...] = ()  # whom it had let in anew: they have to ask anew
     policy: Policy | None = None
+    kept: tuple[Person, ...] = ()  # whom it had removed or demoted
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import actions, resyncing
+from . import actions, past, resyncing
 from .arrival import Arrival
 from .errors import HeldError, Reason, RemoteError
 from .events import RoomJoined, RoomReplaced
@@ -46,6 +46,8 @@ def take_invitation(arrival: Arrival, data: bytes) -> Room | None:
     elif old is not None and not old.closed and not moved:
         # Perhaps it has been removed and added again, and has yet to learn of the first.
         raise HeldError(Reason.ALREADY_MEMBER, "this device is in that room")
+    if old is not None:
+        past.note(tx, room, set(old.state.epochs))
     tx.put(seen, encode([room.id, now + PACKAGE_LIFETIME + SIGNED_PREKEY_GRACE]))
     if not anew:  # else the package has gone along with the request
         keys = shelved.keys.without(invitation.prekey_index)
@@ -67,8 +69,6 @@ def take_invitation(arrival: Arrival, data: bytes) -> Room | None:
             arrival.events.append(RoomReplaced(old_room, new_room))
         arrival.moved_on.append(room.id)
         return room  # a 1:1 room is answered by a person, not by a device
-    if room.first_refresh_due and not room.came_back:  # that waits for what is on its way
-        actions.commit(engine, tx, room, [], [], now)
-    engine.announce(tx, room, now)
+    actions.greet(engine, tx, room, now)
     arrival.moved_on.append(room.id)
     return room

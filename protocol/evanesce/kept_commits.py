@@ -22,8 +22,6 @@ _SLOT = b"slot/"
 _LIMIT = MAX_INVITATION
 
 
-
-
 @dataclass(slots=True)
 class _Kept:
     """What is known in memory of a commit: who may yet need it."""
@@ -74,8 +72,8 @@ class KeptCommits:
 
     def copies_for(
         self, tx: Transaction, room: bytes, member: bytes, known: Lineage | None
-    ) -> dict[int, bytes]:
-        """The member's copies of commits, by the number of the epoch opened, in that order.
+    ) -> dict[bytes, bytes]:
+        """The member's copies of commits, by the prefix of the epoch opened, in its order.
 
         Those that it has by `known`, the lineage of an epoch that it names, are left out.
         """
@@ -88,7 +86,7 @@ class KeptCommits:
                 record, slot = tx.get(_COMMIT + place), tx.get(_SLOT + place + member)
                 assert record is not None  # as long as it is in memory
                 assert slot is not None
-                found[commit.number] = COMMIT_COPY.build(decode(record, limit=_LIMIT)[1], slot)
+                found[epoch] = COMMIT_COPY.build(decode(record, limit=_LIMIT)[1], slot)
         return found
 
     def has_come(self, tx: Transaction, room: bytes, member: bytes, known: Lineage) -> None:

@@ -30,6 +30,7 @@ from .errors import LocalError, Reason
 from .events import DeliveryFailed
 from .limits import DAY, RETENTION
 from .ports import Transaction
+from .tree import Lineage
 from .wire import decode, encode
 
 __all__ = ["Ledger", "Recipient", "Report", "SentMessage", "State", "commit_key"]
@@ -131,9 +132,9 @@ class SentMessage(bytes):
         return made
 
 
-def commit_key(room: bytes, epoch: int) -> bytes:
-    """The id under which the commit that opened an epoch is reported, 16 bytes."""
-    return room[:8] + epoch.to_bytes(8, "big")
+def commit_key(room: bytes, epoch: bytes) -> bytes:
+    """The id under which the commit that opened the epoch of this prefix is reported, 16 bytes."""
+    return room[:8] + epoch
 
 
 @dataclass(slots=True)
@@ -220,6 +221,16 @@ class Ledger:
             raise LocalError(Reason.UNKNOWN_MESSAGE, "not sent by this device, or long ago")
         return Report.load(record)
 
+    def report_commit(self, tx: Transaction, room: bytes, epoch: int) -> Report:
+        """Of a commit that opened an epoch of this number; the last one, if others have lost.
+
+        Raise `LocalError` (unknown-message).
+        """
+        found = [key for key, entry in self._entries.items()
+                 if entry.commit and entry.room == room and entry.epoch == epoch]  # fmt: skip
+        found.sort(key=lambda key: self._entries[key].made)
+        return self.report(tx, found[-1] if found else b"")
+
     def note(
         self, tx: Transaction, key: bytes, news: Mapping[bytes, Recipient], now: int,
         *, tell: bool = True,
@@ -244,15 +255,13 @@ class Ledger:
     # --- what proves that something has come ------------------------------------------------------
 
     def heard(
-        self, tx: Transaction, room: bytes, member: bytes, opened: set[int], oldest: int, now: int
+        self, tx: Transaction, room: bytes, member: bytes, known: Lineage, now: int
     ) -> None:
-        """A member has every commit of one's own that has opened an epoch of these numbers.
-
-        Or an epoch before the `oldest` that is kept.
-        """
+        """A member has every commit of one's own that has opened an epoch of this lineage."""
         for key, entry in list(self._entries.items()):
-            has_it = entry.epoch in opened or entry.epoch < oldest
-            if entry.room == room and has_it and member in entry.unconfirmed:
+            if entry.room != room or member not in entry.unconfirmed:
+                continue
+            if known.has(key[len(commit_key(room, b"")) :], entry.epoch):
                 self.note(tx, key, {member: Recipient(member, State.CONFIRMED)}, now)
 
     def left_behind(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from . import actions
 from .applying import CommitApplied
@@ -11,6 +10,7 @@ from .engine import Engine
 from .errors import LocalError, RemoteError
 from .events import ChangesLost, Event, Person
 from .faces import Faces, person
+from .formats import OPERATION_LIMIT
 from .holdings import next_prekey
 from .limits import MAX_COMMIT
 from .operations import (
@@ -23,47 +23,38 @@ from .operations import (
     apply_operations,
     load_operations,
 )
+from .pending import embedded
 from .ports import Transaction
-from .proofs import Sanction
+from .proofs import Proof, ProofKind, Sanction
 from .room import Room
 from .wire import decode, encode
 
-__all__ = ["again", "note", "waits"]
+__all__ = ["again", "forget", "give_up", "note", "waits"]
 
 _LOST = b"lost/"
 STAGGER = 60  # seconds between the authors of commits that have lost on one epoch
-_LIMIT = 4 * MAX_COMMIT
-
-
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    """Operations to commit again, and when."""
-
-    due: int
-    operations: bytes
-
-    @classmethod
-    def load(cls, record: bytes) -> list[_Lost]:
-        return [cls(due, data) for due, data in decode(record, limit=_LIMIT)]
+_LIMIT = MAX_COMMIT + 64
+_ROOM = 1 << 19  # bytes of operations that are surely not too many for one commit
 
 
 def note(engine: Engine, tx: Transaction, room: Room, change: CommitApplied, now: int) -> None:
     """Commits of this device have lost to one that has been applied: keep what they did."""
-    if not change.own_lost:
-        return
-    record = tx.get(_LOST + room.id)
-    lost = [] if record is None else _Lost.load(record)
     for prefix, operations in change.own_lost:
-        if not load_operations(operations):
+        if not decode(operations, limit=MAX_COMMIT):
             continue  # a refresh: that one is due again is known to the room
-        epoch = room.state.epochs[prefix]
-        siblings = [e for e in room.state.epochs.values() if e.parent == epoch.parent]
-        first = [e for e in siblings if e.order and epoch.order and e.order < epoch.order]
-        place = max(0, len(first) - 1)  # the one that has won is not waited for
-        lost.append(_Lost(now + place * STAGGER, operations))
-    if lost:
-        tx.put(_LOST + room.id, encode([[each.due, each.operations] for each in lost]))
+        due = now + _place(room, prefix) * STAGGER
+        tx.put(_LOST + room.id + prefix, encode([due, operations]))
         engine.lost.add(room.id)
+
+
+def _place(room: Room, prefix: bytes) -> int:
+    """How many have lost on the same parent that come before this commit."""
+    epoch = room.state.epochs.get(prefix)
+    if epoch is None or epoch.order is None:
+        return 0  # one too many to be kept
+    siblings = [e for e in room.state.epochs.values() if e.parent == epoch.parent]
+    first = [e for e in siblings if e.order is not None and e.order < epoch.order]
+    return max(0, len(first) - 1)  # the one that has won is not waited for
 
 
 def waits(engine: Engine, room: bytes) -> bool:
@@ -73,55 +64,128 @@ def waits(engine: Engine, room: bytes) -> bool:
 
 def again(engine: Engine, tx: Transaction, faces: Faces, room: Room, now: int) -> list[Event]:
     """Commit again what lost commits did, if it is time to, and tell what cannot be."""
-    record = tx.get(_LOST + room.id)
-    lost = [] if record is None else _Lost.load(record)
-    if any(each.due > now for each in lost):
+    lost = [(name, *decode(record, limit=_LIMIT)) for name, record in tx.scan(_LOST + room.id)]
+    if any(due > now for _, due, _ in lost):
         return []  # all together, once the last of them is due
-    tx.delete(_LOST + room.id)
-    engine.lost.discard(room.id)
-    operations = [op for each in lost for op in load_operations(each.operations)]
-    wishes, guests, refused = _sift(engine, tx, room, operations, now)
-    if wishes or guests:
-        try:
-            actions.commit(engine, tx, room, wishes, guests, now)
-        except LocalError:  # each would do by itself, but not all together
-            refused = [op for op in operations if not isinstance(op, Sanction)]
+    forget(engine, tx, room.id)
+    refused: list[Operation] = []
+    for operations in _batches([data for _, _, data in lost]):
+        refused += _commit(engine, tx, room, operations, now)
     return [_told(faces, room, refused)] if refused else []
 
 
-def _sift(
+def give_up(engine: Engine, tx: Transaction, faces: Faces, room: Room) -> list[Event]:
+    """Nothing can be committed here any more: tell what is lost for good."""
+    records = [decode(record, limit=_LIMIT) for _, record in tx.scan(_LOST + room.id)]
+    operations = [each for _, data in records for each in load_operations(data)]
+    forget(engine, tx, room.id)
+    refused = [op for op in operations if not _is_done(room, op)]
+    return [_told(faces, room, refused)] if refused else []
+
+
+def forget(engine: Engine, tx: Transaction, room: bytes) -> None:
+    """Nothing is to be committed again in a room."""
+    for name, _ in list(tx.scan(_LOST + room)):
+        tx.delete(name)
+    engine.lost.discard(room)
+
+
+def _batches(lost: Sequence[bytes]) -> Iterator[list[Operation]]:
+    """The operations of these commits, as many of them together as one commit surely takes."""
+    operations: list[Operation] = []
+    size = 0
+    for data in lost:
+        more = load_operations(data)
+        if operations and (len(operations) + len(more) > OPERATION_LIMIT
+                           or size + len(data) > _ROOM):  # fmt: skip
+            yield operations
+            operations, size = [], 0
+        operations, size = [*operations, *more], size + len(data)
+    if operations:
+        yield operations
+
+
+def _commit(
     engine: Engine, tx: Transaction, room: Room, operations: Sequence[Operation], now: int
-) -> tuple[list[Wish], list[actions.Guest], list[Operation]]:
-    """What of it can be committed now, whom to invite anew, and what cannot be done any more."""
-    wishes: list[Wish] = []
-    guests: list[actions.Guest] = []
-    refused: list[Operation] = []
-    for operation in operations:
-        if isinstance(operation, Sanction) or _is_done(room, operation):
-            continue  # a sanction is pending: every commit embeds it, as far as it holds
+) -> list[Operation]:
+    """Commit of these what can be; return what cannot."""
+    wanted, refused = _sift(engine, tx, room, operations)
+    chosen = _entitled(room, wanted, now)
+    kept = set(map(id, chosen))
+    refused += [operation for operation in wanted if id(operation) not in kept]
+    if chosen:
+        guests = [actions.Guest(op.package, op.role) for op in chosen if isinstance(op, Add)]
+        others: list[Wish] = [op for op in chosen if not isinstance(op, Add)]
         try:
-            apply_operations(
-                room.roster, room.policy, room.state.suite, room.id, room.epoch, room.transcript,
-                room.state.me, now, [operation], (),
-            )  # fmt: skip
-            if isinstance(operation, Add):
-                next_prekey(tx, operation.package)
-                engine.pins.refuse_offered(operation.package.identity)
-        except (LocalError, RemoteError):
+            actions.commit(engine, tx, room, others, guests, now)
+        except LocalError:
+            refused += chosen
+    return refused
+
+
+def _sift(
+    engine: Engine, tx: Transaction, room: Room, operations: Sequence[Operation]
+) -> tuple[list[Operation], list[Operation]]:
+    """What of it is still to be done by this device, and what certainly cannot be."""
+    wanted: list[Operation] = []
+    refused: list[Operation] = []
+    leaving = {proof.member for proof in room.pending if proof.removes}
+    for operation in operations:
+        if _is_done(room, operation):
+            continue
+        if isinstance(operation, Sanction | Resync):
+            refused.append(operation)  # it has lost its force; its package has been used
+            continue
+        if isinstance(operation, SetRole) and operation.member in leaving:
             refused.append(operation)
             continue
         if isinstance(operation, Add):
-            guests.append(actions.Guest(operation.package, operation.role))
-        elif isinstance(operation, Resync):
-            refused.append(operation)  # its package has been used: the member asks anew
-        else:
-            wishes.append(operation)
-    return wishes, guests, refused
+            try:
+                next_prekey(tx, operation.package)
+                engine.pins.refuse_offered(operation.package.identity)
+            except LocalError:
+                refused.append(operation)
+                continue
+        wanted.append(operation)
+    return wanted, refused
+
+
+def _entitled(room: Room, wanted: list[Operation], now: int) -> list[Operation]:
+    """Those that one commit can do together: of what does not go with what is before it, none."""
+    chosen: list[Operation] = []
+
+    def fits(more: list[Operation]) -> bool:
+        together = [*chosen, *more]
+        try:
+            apply_operations(
+                room.roster, room.policy, room.state.suite, room.id, room.epoch, room.transcript,
+                room.state.me, now, together, embedded(room.state, together),
+            )  # fmt: skip
+        except RemoteError:
+            return False
+        return True
+
+    def choose(some: list[Operation]) -> None:
+        if fits(some):
+            chosen.extend(some)
+        elif len(some) > 1:
+            choose(some[: len(some) // 2])
+            choose(some[len(some) // 2 :])
+
+    if wanted:
+        choose(wanted)
+    return chosen
 
 
 def _is_done(room: Room, operation: Operation) -> bool:
     """Whether the room is already as the operation would make it."""
     match operation:
+        case Sanction():  # done, or pending: then every commit does it
+            target = room.roster.members.get(operation.member)
+            if target is None or target.admission != operation.admission:
+                return True
+            lowered = operation.role is not None and target.role <= operation.role
+            return lowered or Proof(ProofKind.SANCTION, operation.signed) in room.pending
         case Add(package, _):
             return room.roster.of(package.identity) is not None
         case SetRole(member, role):
@@ -142,4 +206,5 @@ def _told(faces: Faces, room: Room, refused: Sequence[Operation]) -> ChangesLost
         people([op.member for op in refused if isinstance(op, SetRole)]),
         people([op.request.member for op in refused if isinstance(op, Resync)]),
         policies[-1] if policies else None,
+        people([op.member for op in refused if isinstance(op, Sanction)]),
     )

@@ -8,45 +8,47 @@ from __future__ import annotations
 
 from .epoch import SealedCommit
 from .formats import COMMIT_COPY
-from .limits import EPOCH_GRACE, MAX_INVITATION
 from .ports import Transaction
 from .room import Room
 from .tree import Lineage, path
-from .wire import decode, encode
 
-__all__ = ["copies", "expire", "keep"]
+__all__ = ["copies", "keep", "tidy"]
 
 _PASSED = b"passed/"
 MOST = 16  # commits that one answer passes on
-_LIMIT = MAX_INVITATION
 
 
 def _name(room: bytes, parent: bytes, committer: bytes) -> bytes:
     return _PASSED + room + parent + committer
 
 
-def keep(tx: Transaction, room: Room, parsed: SealedCommit, sealed: bytes, now: int) -> None:
+def keep(tx: Transaction, room: Room, parsed: SealedCommit, sealed: bytes) -> None:
     """Keep a sealed commit of another member that has been taken."""
-    name = _name(room.id, parsed.prefix, parsed.committer)
-    tx.put(name, encode([now, sealed]))
+    tx.put(_name(room.id, parsed.prefix, parsed.committer), sealed)
 
 
-def copies(tx: Transaction, room: Room, known: Lineage | None) -> list[bytes]:
-    """What opened the last epochs of the path beyond those that the asker knows, oldest first."""
+def copies(tx: Transaction, room: Room, member: bytes, known: Lineage | None) -> list[bytes]:
+    """What opened the last epochs of the path beyond those that a member knows, oldest first."""
     found = []
     for epoch in path(room.state)[:MOST]:
         if known is not None and known.has(epoch.prefix, epoch.number):
             break
+        parent = room.state.epochs.get(epoch.parent or b"")
+        if parent is not None and member not in parent.roster:
+            break  # it came by an invitation
         if epoch.parent is None or epoch.opener == room.own_id:
             continue
-        record = tx.get(_name(room.id, epoch.parent, epoch.opener))
-        if record is not None:
-            found.append(COMMIT_COPY.build(decode(record, limit=_LIMIT)[1], None))
+        sealed = tx.get(_name(room.id, epoch.parent, epoch.opener))
+        if sealed is not None:
+            found.append(COMMIT_COPY.build(sealed, None))
     return found[::-1]
 
 
-def expire(tx: Transaction, now: int) -> None:
-    """Forget those that no window holds any more."""
-    for name, record in list(tx.scan(_PASSED)):
-        if now - decode(record, limit=_LIMIT)[0] > EPOCH_GRACE:
+def tidy(tx: Transaction, room: Room) -> None:
+    """Forget those that have opened no epoch that is kept, and may open none."""
+    prefix, epochs = _PASSED + room.id, room.state.epochs
+    opened = {(epoch.parent or b"") + epoch.opener for epoch in epochs.values()}
+    for name, _ in list(tx.scan(prefix)):
+        place = name[len(prefix) :]
+        if place not in opened and place[:8] not in epochs:
             tx.delete(name)

@@ -32,9 +32,18 @@ def _valid(state: RoomState, proof: Proof, *, verified: bool = True) -> bool:
     return True
 
 
-def pending(state: RoomState) -> list[Proof]:
-    """The noted proofs that are valid at the current epoch, in the order they were seen."""
-    return [proof for proof in state.noted if _valid(state, proof)]
+def pending(state: RoomState) -> tuple[Proof, ...]:
+    """The noted proofs that are valid at the current epoch, in the order they were seen.
+
+    It is asked for with every message, and nearly always the same as the last time.
+    """
+    if not state.noted:
+        return ()
+    noted, known = tuple(state.noted), state.pending
+    if known is None or known[:2] != (state.current, noted):
+        valid = tuple(proof for proof in noted if _valid(state, proof))
+        known = state.pending = (state.current, noted, valid)
+    return known[2]
 
 
 def blocks(state: RoomState) -> bool:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
-from . import passing
+from . import passing, past
 from .engine import Engine
-from .epoch import SealedCommit
 from .events import Event, FallenBehind, Person
 from .faces import Faces, person
-from .formats import COMMIT_COPY, MESSAGE
-from .limits import HOUR, MAX_REPAIRS, REPAIR_WINDOW
-from .message import ParsedMessage
+from .kept_epoch import Epoch
+from .limits import HOUR, MAX_REPAIRS, REPAIR_WINDOW, REQUEST_LIFETIME
+from .membership import Member
 from .ports import Transaction
 from .repair import RepairRequest
 from .requests import asked_room, count_request, forget_counts, post_request, resend_copies
 from .room import Room
-from .tree import lineage
-from .wire import decode, encode, peek_type
+from .tree import leads_to, lineage, path
+from .wire import decode, encode
 
 __all__ = ["answer", "ask", "expire"]
 
@@ -26,6 +26,8 @@ PATIENCE = 60  # seconds that a missing commit may take by itself
 SECOND = 600  # and then until all are asked, not only those who must know
 _ASKED = b"asked/"
 _ANSWERED = b"answered/"
+_SENT = b"sent-request/"  # when this device last asked a member
+_PARTED = b"parted/"  # since when a member asks from a branch that has lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +56,28 @@ class _Missing:
     names: set[bytes] = field(default_factory=set)  # senders and committers
 
 
-def _missing(engine: Engine, tx: Transaction) -> dict[bytes, _Missing]:
+def _missing(engine: Engine) -> dict[bytes, _Missing]:
     """The groups in which something is held that is of an epoch not known here."""
     found: dict[bytes, _Missing] = {}
-    for _, record in tx.scan(b"waiting/"):
-        since, key, payload, _ = decode(record, limit=1 << 22)
-        room = engine.rooms.get(key) if key is not None else None
+    for _, held in engine.waiting.all():
+        room = None if held.room is None else engine.rooms.get(held.room)
         gone = room is None or room.direct or (room.closed and not room.may_ask)
-        if room is None or gone or since < (room.state.joined or 0):
+        if room is None or gone or held.since < (room.state.joined or 0):
             continue  # held since before this device came: of a place that is gone
-        named = _names_epoch(payload)
-        if named is None or (named[0] in room.state.epochs and not named[2]):
+        if held.epoch is None or held.by is None:
             continue  # what waits for the clock
-        missing = found.setdefault(room.id, _Missing(since))
-        missing.since = min(missing.since, since)
-        missing.names.add(named[1])
+        if held.epoch in room.state.epochs and not held.slotless:
+            continue  # the same
+        missing = found.setdefault(room.id, _Missing(held.since))
+        missing.since = min(missing.since, held.since)
+        missing.names.add(held.by)
     return found
-
-
-def _names_epoch(payload: bytes) -> tuple[bytes, bytes, bool] | None:
-    """The epoch that a held message or commit names, who sent it, whether a slot is missing."""
-    kind = peek_type(payload)
-    if kind == MESSAGE.type:
-        header = ParsedMessage.parse(payload).header
-        return header.prefix, header.sender, False
-    if kind == COMMIT_COPY.type:
-        data, slot = COMMIT_COPY.parse(payload)
-        sealed = SealedCommit.parse(data)
-        return sealed.prefix, sealed.committer, slot is None
-    return None
 
 
 def ask(engine: Engine, tx: Transaction, faces: Faces, now: int) -> list[Event]:
     """Ask where something is held for want of a commit, and it is time to (REQ-EPOCH-24)."""
     events: list[Event] = []
-    missing = _missing(engine, tx)
+    missing = _missing(engine)
     for name, _ in list(tx.scan(_ASKED)):
         if name[len(_ASKED) :] not in missing:
             tx.delete(name)
@@ -136,12 +125,16 @@ def _send(
     others = [member.id for member in room.roster] if members is None else members
     for member in others:
         if member != room.own_id:
+            tx.put(_SENT + room.id + member, encode([now, [now]]))
             post_request(engine, tx, room, member, request.signed, now)
 
 
-def answer(engine: Engine, tx: Transaction, data: bytes, home: bytes | None, now: int) -> int:
-    """Answer a request that came to the mailbox of `home` (REQ-EPOCH-23); return with how much.
+def answer(
+    engine: Engine, tx: Transaction, faces: Faces, data: bytes, home: bytes | None, now: int
+) -> list[Event]:
+    """Answer a request that came to the mailbox of `home` (REQ-EPOCH-23).
 
+    Return what the request itself tells: that the member cannot follow this device, perhaps.
     Raise `RemoteError`: as `RepairRequest.parse`, unknown-room, wrong-mode, own-message,
     room-closed, those of `RepairRequest.check`, replay, too-many-requests; `HeldError` as there.
     """
@@ -153,11 +146,52 @@ def answer(engine: Engine, tx: Transaction, data: bytes, home: bytes | None, now
     known = None if epoch is None else lineage(room.state, epoch.prefix)
     copies = engine.kept_commits.copies_for(tx, room.id, member.id, known)
     resend_copies(engine, tx, room, member, copies)
-    for copy in passing.copies(tx, room, known):
+    for copy in passing.copies(tx, room, member.id, known):
         post_request(engine, tx, room, member.id, copy, now)
-    return len(copies)
+    if epoch is None:
+        if not past.has(tx, room, request.prefix):
+            _ask_back(engine, tx, room, member.id, now)
+        return []
+    return _parted(tx, faces, room, member, epoch, now)
+
+
+def _ask_back(engine: Engine, tx: Transaction, room: Room, member: bytes, now: int) -> None:
+    """Who asks from an epoch that is not known here has what this device has missed."""
+    record = tx.get(_SENT + room.id + member)
+    if record is None or not 0 <= now - decode(record, limit=64)[0] < HOUR:
+        _send(engine, tx, room, [member], now)
+
+
+def _parted(
+    tx: Transaction, faces: Faces, room: Room, member: Member, epoch: Epoch, now: int
+) -> list[Event]:
+    """A member asks from an epoch that has lost to a commit of this device (REQ-EPOCH-31).
+
+    If it still does an hour later, that commit has reached it too late to be taken, and nothing
+    that it could send makes this device hold anything: it is told here that the room has parted.
+    """
+    name = _PARTED + room.id + member.id
+    on_path = path(room.state)
+    lost_to = next(
+        (after for after, here in pairwise(on_path)
+         if leads_to(room.state, here, epoch)),
+        None,
+    )  # fmt: skip
+    if epoch in on_path or lost_to is None or lost_to.opener != room.own_id:
+        tx.delete(name)
+        return []
+    record = tx.get(name)
+    first, told = (now, False) if record is None else decode(record, limit=64)
+    due = not told and now - first >= HOUR
+    tx.put(name, encode([first, told or due]))
+    ahead = _ahead(room, [member.id])
+    return [FallenBehind(faces.conversation(room.id), ahead)] if due and ahead else []
 
 
 def expire(tx: Transaction, now: int) -> None:
     """Forget requests that no longer count."""
     forget_counts(tx, _ANSWERED, now)
+    forget_counts(tx, _SENT, now)
+    for name, record in list(tx.scan(_PARTED)):
+        if now - decode(record, limit=64)[0] > REQUEST_LIFETIME:
+            tx.delete(name)

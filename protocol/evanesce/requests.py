@@ -30,7 +30,7 @@ def post_request(
 
 
 def resend_copies(
-    engine: Engine, tx: Transaction, room: Room, member: Member, copies: Mapping[int, bytes]
+    engine: Engine, tx: Transaction, room: Room, member: Member, copies: Mapping[bytes, bytes]
 ) -> None:
     """Queue copies of one's own commits once more, but those that have not left yet."""
     waiting = {(item.report, item.member) for item in engine.outbox.waiting(tx)}

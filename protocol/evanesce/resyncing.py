@@ -82,8 +82,9 @@ def start_anew(engine: Engine, tx: Transaction, room: bytes) -> None:
     for own in list(engine.mailboxes.values()):
         if own.room == room:
             engine.put_mailbox(tx, replace(own, retired=AT_ONCE, unheard=()))
-    for name, _ in list(tx.scan(b"waiting/" + room)):  # what came to its contact mailbox stays:
-        tx.delete(name)  # it may be of the new epoch, and have overtaken the invitation
+    # What came to the contact mailbox stays: it may be of the new epoch, and have overtaken the
+    # invitation.
+    engine.waiting.forget_room(tx, room)
     for kept, member in list(engine.resyncs):
         if kept == room:
             _drop(engine, tx, room, member)

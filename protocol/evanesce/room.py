@@ -293,7 +293,7 @@ class Room:
     @property
     def pending(self) -> tuple[Proof, ...]:
         """What lost commits did to members: the next commit does it again (REQ-EPOCH-28)."""
-        return tuple(pending(self._state))
+        return pending(self._state)
 
     @property
     def blocked(self) -> bool:

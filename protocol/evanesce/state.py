@@ -65,6 +65,10 @@ class RoomState:
     equivocator: bytes | None = None  # who has signed two commits on one epoch
     joined: int | None = None  # when, by an invitation
     trail: Trail = ()  # of the invitation by which this device joined
+    # For which epoch and notes it was last computed what is pending (`pending`), and what it is.
+    pending: tuple[bytes, tuple[Proof, ...], tuple[Proof, ...]] | None = field(
+        default=None, compare=False
+    )
     changed: set[bytes] = field(default_factory=set)  # names of records to store
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import actions, arrivals, losing, passing, repairing, resyncing, viewing
+from . import actions, arrivals, losing, past, repairing, resyncing, viewing
 from .engine import Engine
 from .events import Event, MessageEvaporated, RefreshDue
 from .limits import (
@@ -20,6 +20,7 @@ from .limits import (
 )
 from .pending import embedded
 from .ports import Transaction
+from .proofs import ProofKind, Sanction
 from .room import Room
 from .wire import decode
 
@@ -42,8 +43,7 @@ def evaporate(engine: Engine, tx: Transaction, now: int) -> tuple[list[Event], b
     engine.outbox.recalls.expire(tx, now)
     engine.receipts.expire(tx, now)
     engine.tombstones.expire(tx, now)
-    waiting = any(True for _ in tx.scan(b"waiting/"))
-    return [MessageEvaporated(message) for message in due], waiting
+    return [MessageEvaporated(message) for message in due], bool(engine.waiting)
 
 
 def retry_waiting(
@@ -67,9 +67,11 @@ def maintain(
         if not at_once and not engine.looks.due(key, engine.meta[key], now):
             continue  # it need not even be read
         room = engine.rooms[key]
+        kept = set(room.state.epochs)
         room.expire(now)
         if engine.save_room(tx, room):
             engine.erased = True
+        past.note(tx, room, kept)
         events += _keep_fresh(engine, tx, faces, room, now, caught_up)
         if caught_up:
             viewing.send_receipts(engine, tx, room, now)
@@ -77,7 +79,6 @@ def maintain(
     if caught_up:
         events += repairing.ask(engine, tx, faces, now)
     repairing.expire(tx, now)
-    passing.expire(tx, now)
     resyncing.expire(engine, tx, now)
     engine.kept_commits.expire(tx, now)
     engine.outbox.drop_requests(tx, now - REQUEST_LIFETIME)
@@ -103,6 +104,9 @@ def _keep_fresh(
     rank, and none before it has seen what waits in its mailboxes.
     """
     meta = engine.meta[room.id]
+    if room.closed and not room.state.may_return:  # out for good
+        engine.kept_commits.forget_room(tx, room.id)
+        return losing.give_up(engine, tx, faces, room) if losing.waits(engine, room.id) else []
     if room.closed or meta.stale:  # that it is stale has been told
         return []
     if room.direct:
@@ -113,7 +117,8 @@ def _keep_fresh(
         if not due and meta.reminded:
             engine.put_meta(tx, room.id, replace(meta, reminded=False))
         return []
-    staying = [m for m in sorted(room.roster, key=lambda m: m.rank) if m.id not in room.leaving]
+    going = {*room.leaving, *(proof.member for proof in room.pending if proof.removes)}
+    staying = [m for m in sorted(room.roster, key=lambda m: m.rank) if m.id not in going]
     place = next((n for n, m in enumerate(staying) if m.id == room.own_id), None)
     noticed = [engine.leave_noticed.setdefault(member, now) for member in room.leaving]
     leave_due = (
@@ -123,10 +128,13 @@ def _keep_fresh(
     my_minute = place is not None and now // STAGGER % len(staying) == place
     refresh_due = room.first_refresh_due or (my_minute and room.refresh_due(now))
     events: list[Event] = []
-    may_commit = caught_up and room.equivocator is None
-    if may_commit and losing.waits(engine, room.id):
+    if room.equivocator is not None:  # nobody commits here any more
+        return losing.give_up(engine, tx, faces, room) if losing.waits(engine, room.id) else []
+    before = room.transcript
+    if caught_up and losing.waits(engine, room.id):
         events = losing.again(engine, tx, faces, room, now)
-    if may_commit and (leave_due or refresh_due or (pending_due and room.pending)):
+    due = leave_due or refresh_due or pending_due
+    if caught_up and due and room.transcript == before:
         actions.commit(engine, tx, room, [], [], now)
     engine.announce(tx, room, now)
     return events
@@ -139,7 +147,10 @@ def _pending_due(engine: Engine, room: Room, place: int | None, now: int) -> boo
         engine.pending_noticed.pop(room.id, None)
         return False
     since = engine.pending_noticed.setdefault(room.id, now)
-    mine = any(proof.remover == room.own_id for proof in proofs)
+    mine = any(
+        proof.kind is ProofKind.SANCTION and Sanction.parse(proof.signed).author == room.own_id
+        for proof in proofs
+    )
     return mine or (place is not None and now - since >= place * STAGGER)
 
 

@@ -8,6 +8,8 @@ from ... import membership
 from ...applying import apply_commit
 from ...epoch import EpochKeys
 from ...errors import EvanesceError
+from ...formats import MEMBER_ENTRY, ROSTER
+from ...identity import open_signed
 from ...kept_epoch import Epoch
 from ...membership import Mode, Policy, Roster
 from ...moving import is_better
@@ -16,6 +18,7 @@ from ...room import Room
 from ...secret import Secret
 from ...state import RoomState
 from ...tree import Trail, order_of
+from ...wire import decode, kind_of
 from .registry import Json, operation
 from .values import identity_keys, identity_of, package_keys, proofs_of, trail_of, un
 
@@ -89,9 +92,19 @@ def go_back(state: RoomState, trail: Trail) -> None:
         raise ValueError("a trail that does not end in the epoch of the case")
 
 
+def _room_of(roster: bytes) -> bytes:
+    """The room of a roster, of which a case does not tell: it stands in the entries."""
+    for *_, signed, _ in ROSTER.parse(roster)[1]:
+        value = decode(open_signed(signed)[0], limit=MEMBER_ENTRY.limit)
+        if kind_of(value) == MEMBER_ENTRY.type:
+            room: bytes = MEMBER_ENTRY.read(value)[0]
+            return room
+    return bytes(32)  # of packages only: they are of no room
+
+
 @operation("order of commit")
 def _order_of_commit(i: Json) -> Json:
-    roster = Roster.parse(un(i["roster"]), bytes(32), verified=True)
+    roster = Roster.parse(un(i["roster"]), _room_of(un(i["roster"])), verified=True)
     parent = Epoch(
         0, bytes(32), b"", roster, Policy(Mode.SIGNED), b"", i["parent_time"], None, None, {}, {},
         {}, None,
