@@ -241,11 +241,23 @@ def commit(
     return made
 
 
+def commit_by_itself(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
+    """Commit what is due, of the device's own accord. What is refused now is tried again later.
+
+    Nobody has asked for it, so nobody is there to be told; and whatever a member or a stranger has
+    brought about here must not keep this device from its other rooms.
+    """
+    try:
+        commit(engine, tx, room, [], [], now)
+    except LocalError:
+        return
+
+
 def greet(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
     """Refresh if it is this device's turn to, and announce it, as far as that may be done now."""
     waits = room.came_back or room.equivocator is not None  # for what is on its way; for ever
     if room.first_refresh_due and not waits:
-        commit(engine, tx, room, [], [], now)
+        commit_by_itself(engine, tx, room, now)
     engine.announce(tx, room, now)
 
 

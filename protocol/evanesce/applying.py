@@ -11,10 +11,11 @@ from .epoch import (
     check_confirmation,
     epoch_secret,
     open_slot,
+    prefix_of,
     transcript_hash,
 )
 from .errors import HeldError, Reason, RemoteError
-from .formats import COMMIT_COPY
+from .formats import COMMIT, COMMIT_COPY
 from .kept_epoch import Epoch
 from .limits import MAX_CLOCK_LEAD, REFRESH_MESSAGES
 from .membership import Credential, Member, Mode, Policy, Role, Roster, state_hash
@@ -79,6 +80,10 @@ def apply_commit(state: RoomState, data: bytes, now: int) -> CommitApplied:
         raise RemoteError(Reason.REPLAY, "this member's commits on this epoch are over")
     signed = SignedCommit.parse(sealed.open(handshake.reveal()))
     signed.verify(committer.credential.room_sign_key)
+    if COMMIT.parse(signed.commit)[:4] != [
+        state.id, parent.number, parent.transcript, committer.id,
+    ]:  # fmt: skip  # one key may sign on several parents: only this says on which
+        raise RemoteError(Reason.WRONG_TRANSCRIPT, "a commit on another history or by another")
     transcript = transcript_hash(parent.transcript, signed.commit, signed.confirmation)
     known = parent.taken.get(committer.id)
     if known is not None:
@@ -110,10 +115,13 @@ def apply_commit(state: RoomState, data: bytes, now: int) -> CommitApplied:
             room_sign=None if parent.room_sign is None else parent.room_sign.reveal(),
             parent=parent.prefix,
         )  # fmt: skip
+    if prefix_of(transcript) in state.epochs:
+        raise RemoteError(Reason.WRONG_TRANSCRIPT, "another epoch of this prefix is kept")
     # Every check has passed.
-    take(state, parent, committer.id, transcript, commit, now)
     order = order_of(parent, committer, commit.time, commit.proofs)
-    if not leads(state, parent, order):
+    on_path = leads(state, parent, order)
+    take(state, parent, committer.id, transcript, commit, now)
+    if not on_path:
         if epoch is not None:
             epoch.order = order
             state.keep_losing(epoch, now)
@@ -165,11 +173,7 @@ def _keys(
 def _check_commit(
     state: RoomState, parent: Epoch, committer: Member, commit: Commit, now: int
 ) -> tuple[Roster, Outcome]:
-    """Check what a commit claims and does, and return what the room becomes (steps 13 to 17)."""
-    if (commit.room, commit.epoch, commit.transcript, commit.committer) != (
-        state.id, parent.number, parent.transcript, committer.id,
-    ):  # fmt: skip
-        raise RemoteError(Reason.WRONG_TRANSCRIPT, "a commit on another history or by another")
+    """Check what a commit does, and return what the room becomes (steps 14 to 17)."""
     outcome = apply_operations(
         parent.roster, parent.policy, state.suite, state.id, parent.number, parent.transcript,
         committer, commit.time, commit.operations, commit.proofs,

@@ -129,7 +129,7 @@ def _request(arrival: Arrival, payload: bytes, home: bytes | None) -> None:
     body, _ = open_signed(payload)
     match kind_of(decode(body, limit=RESYNC_REQUEST.limit)):
         case REPAIR_REQUEST.type:
-            arrival.events += repairing.answer(engine, tx, arrival.faces, payload, home, now)
+            repairing.answer(engine, tx, payload, home, now)
         case RESYNC_REQUEST.type:
             asked = resyncing.receive(engine, tx, payload, home, now)
             if asked is not None:
@@ -304,7 +304,9 @@ def _hold(
     contact: bool,
 ) -> None:
     """Keep what may become valid; what finds no place is refused."""
-    if not arrival.engine.waiting.hold(arrival.tx, room, payload, since, contact=contact):
+    judged = error.reason == Reason.NO_SLOT
+    waiting = arrival.engine.waiting
+    if not waiting.hold(arrival.tx, room, payload, since, contact=contact, judged=judged):
         arrival.reject(RemoteError(Reason.QUEUE_FULL, f"too much is waiting: {error}"), room)
 
 
@@ -323,7 +325,7 @@ def _ready(engine: Engine, held: Held) -> bool:
     if held.epoch not in room.state.epochs:
         return room.closed and not room.state.may_return
     epoch = room.state.epochs[held.epoch]
-    return not held.slotless or held.by in epoch.taken or held.by not in epoch.inits
+    return not held.judged or held.by in epoch.taken or held.by not in epoch.inits
 
 
 def _try_waiting(arrival: Arrival) -> None:

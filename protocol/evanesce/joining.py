@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import actions, past, resyncing
+from . import actions, losing, past, resyncing
 from .arrival import Arrival
 from .errors import HeldError, Reason, RemoteError
 from .events import RoomJoined, RoomReplaced
@@ -39,6 +39,8 @@ def take_invitation(arrival: Arrival, data: bytes) -> Room | None:
         raise HeldError(Reason.ALREADY_MEMBER, "let in anew on a branch that has lost since")
     stale = old is not None and engine.is_stale(room.id)
     moved = not (anew or stale) and old is not None and room.moves(old, invitation.inviter, now)
+    if old is not None and moved:
+        losing.note_moved(engine, tx, old, now)
     if old is not None and (anew or moved):
         room.take_over(old, moved=moved)
     if anew:
@@ -52,7 +54,8 @@ def take_invitation(arrival: Arrival, data: bytes) -> Room | None:
     if not anew:  # else the package has gone along with the request
         keys = shelved.keys.without(invitation.prekey_index)
         engine.put_package(tx, replace(shelved, keys=keys))
-    if moved:  # its mailbox stays: those it knew may still write there
+    known = None if old is None or not moved else engine.mailboxes.get(engine.meta[room.id].mailbox)
+    if known is not None and known.retired is None:  # those it knew may still write there
         engine.add_room(tx, room, replace(engine.meta[room.id], announced=False))
     else:
         own = OwnMailbox(MailboxKeys.generate(engine.random), room.id)

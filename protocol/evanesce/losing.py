@@ -27,9 +27,10 @@ from .pending import embedded
 from .ports import Transaction
 from .proofs import Proof, ProofKind, Sanction
 from .room import Room
+from .tree import path
 from .wire import decode, encode
 
-__all__ = ["again", "forget", "give_up", "note", "waits"]
+__all__ = ["again", "forget", "give_up", "note", "note_moved", "waits"]
 
 _LOST = b"lost/"
 STAGGER = 60  # seconds between the authors of commits that have lost on one epoch
@@ -40,9 +41,23 @@ _ROOM = 1 << 19  # bytes of operations that are surely not too many for one comm
 def note(engine: Engine, tx: Transaction, room: Room, change: CommitApplied, now: int) -> None:
     """Commits of this device have lost to one that has been applied: keep what they did."""
     for prefix, operations in change.own_lost:
-        if not decode(operations, limit=MAX_COMMIT):
-            continue  # a refresh: that one is due again is known to the room
-        due = now + _place(room, prefix) * STAGGER
+        _keep(engine, tx, room, prefix, operations, now + _place(room, prefix) * STAGGER)
+
+
+def note_moved(engine: Engine, tx: Transaction, old: Room, now: int) -> None:
+    """This device is brought over to another branch (REQ-ENV-24): its own commits are left there.
+
+    They were by another id, and on epochs that nobody else forks from any more.
+    """
+    for epoch in reversed(path(old.state)):
+        if epoch.opener == old.own_id and epoch.operations is not None:
+            _keep(engine, tx, old, epoch.prefix, epoch.operations, now)
+
+
+def _keep(
+    engine: Engine, tx: Transaction, room: Room, prefix: bytes, operations: bytes, due: int
+) -> None:
+    if decode(operations, limit=MAX_COMMIT):  # not a refresh: that one is due the room knows
         tx.put(_LOST + room.id + prefix, encode([due, operations]))
         engine.lost.add(room.id)
 

@@ -57,11 +57,11 @@ class Proof(NamedTuple):
         statement = Sanction.parse(self.signed)
         return statement.author if statement.role is None else None
 
-    def check(self, room: bytes, roster: Roster, *, verified: bool = False) -> Member:
+    def check(self, room: bytes, roster: Roster) -> Member:
         """Check it against a roster, and return whom it is about. Raise as its kind does."""
         if self.kind is ProofKind.LEAVE:
-            return check_leave_request(self.signed, room, roster, verified=verified)
-        return Sanction.parse(self.signed).check(room, roster, verified=verified)
+            return check_leave_request(self.signed, room, roster)
+        return Sanction.parse(self.signed).check(room, roster)
 
     def apply(
         self, roster: Roster, parent: Roster, epoch: int
@@ -94,13 +94,10 @@ def leave_request(owner: IdentityKeys, room: bytes, member: Member) -> bytes:
     return seal_signed(owner.sign_private.reveal(), _LEAVE_LABEL, body)
 
 
-def check_leave_request(
-    signed: bytes, room: bytes, roster: Roster, *, verified: bool = False
-) -> Member:
+def check_leave_request(signed: bytes, room: bytes, roster: Roster) -> Member:
     """Return who asks to leave (REQ-MEM-06).
 
-    `verified`: the signature has been verified before. Raise `RemoteError`: bad-proof,
-    unknown-member, bad-signature.
+    Raise `RemoteError`: bad-proof, unknown-member, bad-signature.
     """
     body, signature = open_signed(signed)
     request_room, member, admission = LEAVE_REQUEST.parse(body)
@@ -109,8 +106,7 @@ def check_leave_request(
     leaver = roster[member]
     if admission != leaver.admission:
         raise RemoteError(Reason.BAD_PROOF, "a leave request for another admission")
-    if not verified:
-        verify(leaver.identity.sign_key, signature, _LEAVE_LABEL, body)
+    verify(leaver.identity.sign_key, signature, _LEAVE_LABEL, body)
     return leaver
 
 
@@ -144,10 +140,10 @@ class Sanction:
             None if spared is None else tuple(spared),
         )  # fmt: skip
 
-    def check(self, room: bytes, roster: Roster, *, verified: bool = False) -> Member:
+    def check(self, room: bytes, roster: Roster) -> Member:
         """Check it against a roster, and return whom it is about (REQ-MEM-14).
 
-        `verified`: the signature has been verified before. Raise `RemoteError`: bad-proof,
+        Raise `RemoteError`: bad-proof,
         unknown-member, not-entitled, bad-signature, replay.
         """
         if self.room != room:
@@ -158,9 +154,8 @@ class Sanction:
         author = roster.members.get(self.author)
         if author is None:
             raise RemoteError(Reason.NOT_ENTITLED, "its author is no longer a member")
-        if not verified:
-            body, signature = open_signed(self.signed)
-            verify(author.identity.sign_key, signature, _LABEL, body)
+        body, signature = open_signed(self.signed)
+        verify(author.identity.sign_key, signature, _LABEL, body)
         least = Role.ADMIN if self.role is None else Role.OWNER
         if author.role < least or not author.outranks(member):
             raise RemoteError(Reason.NOT_ENTITLED, "its author has no right to it")

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import takewhile
 
 from . import passing, past
 from .engine import Engine
 from .events import Event, FallenBehind, Person
 from .faces import Faces, person
-from .kept_epoch import Epoch
-from .limits import HOUR, MAX_REPAIRS, REPAIR_WINDOW, REQUEST_LIFETIME
-from .membership import Member
+from .limits import HOUR, MAX_REPAIRS, REPAIR_WINDOW
 from .ports import Transaction
 from .repair import RepairRequest
 from .requests import asked_room, count_request, forget_counts, post_request, resend_copies
 from .room import Room
-from .tree import leads_to, lineage, path
+from .tree import lineage, path
 from .wire import decode, encode
 
 __all__ = ["answer", "ask", "expire"]
@@ -27,7 +25,6 @@ SECOND = 600  # and then until all are asked, not only those who must know
 _ASKED = b"asked/"
 _ANSWERED = b"answered/"
 _SENT = b"sent-request/"  # when this device last asked a member
-_PARTED = b"parted/"  # since when a member asks from a branch that has lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +101,18 @@ def _ahead(room: Room, names: Iterable[bytes]) -> Person | None:
     members = [room.roster[name] for name in names if name in room.roster]
     if not members:
         return None
-    first, epoch = min(members, key=lambda member: member.rank), room.state.epoch
-    alone = epoch.opener == room.own_id and all(
-        chain.index == 0 for chain in epoch.chains.values()
+    first = min(members, key=lambda member: member.rank)
+    ahead = first.rank < room.state.me.rank or _is_alone(room)
+    return person(room, first) if ahead else None
+
+
+def _is_alone(room: Room) -> bool:
+    """Whether nobody has said anything in the epochs that this device has opened last."""
+    latest = path(room.state)
+    own = list(takewhile(lambda epoch: epoch.opener == room.own_id, latest))
+    return bool(own) and all(
+        chain.index == 0 for epoch in own for chain in epoch.chains.values()
     )
-    return person(room, first) if alone or first.rank < room.state.me.rank else None
 
 
 def _load(record: bytes) -> _Asked:
@@ -129,12 +133,9 @@ def _send(
             post_request(engine, tx, room, member, request.signed, now)
 
 
-def answer(
-    engine: Engine, tx: Transaction, faces: Faces, data: bytes, home: bytes | None, now: int
-) -> list[Event]:
+def answer(engine: Engine, tx: Transaction, data: bytes, home: bytes | None, now: int) -> None:
     """Answer a request that came to the mailbox of `home` (REQ-EPOCH-23).
 
-    Return what the request itself tells: that the member cannot follow this device, perhaps.
     Raise `RemoteError`: as `RepairRequest.parse`, unknown-room, wrong-mode, own-message,
     room-closed, those of `RepairRequest.check`, replay, too-many-requests; `HeldError` as there.
     """
@@ -148,11 +149,8 @@ def answer(
     resend_copies(engine, tx, room, member, copies)
     for copy in passing.copies(tx, room, member.id, known):
         post_request(engine, tx, room, member.id, copy, now)
-    if epoch is None:
-        if not past.has(tx, room, request.prefix):
-            _ask_back(engine, tx, room, member.id, now)
-        return []
-    return _parted(tx, faces, room, member, epoch, now)
+    if epoch is None and not past.has(tx, room, request.prefix):
+        _ask_back(engine, tx, room, member.id, now)
 
 
 def _ask_back(engine: Engine, tx: Transaction, room: Room, member: bytes, now: int) -> None:
@@ -162,36 +160,7 @@ def _ask_back(engine: Engine, tx: Transaction, room: Room, member: bytes, now: i
         _send(engine, tx, room, [member], now)
 
 
-def _parted(
-    tx: Transaction, faces: Faces, room: Room, member: Member, epoch: Epoch, now: int
-) -> list[Event]:
-    """A member asks from an epoch that has lost to a commit of this device (REQ-EPOCH-31).
-
-    If it still does an hour later, that commit has reached it too late to be taken, and nothing
-    that it could send makes this device hold anything: it is told here that the room has parted.
-    """
-    name = _PARTED + room.id + member.id
-    on_path = path(room.state)
-    lost_to = next(
-        (after for after, here in pairwise(on_path)
-         if leads_to(room.state, here, epoch)),
-        None,
-    )  # fmt: skip
-    if epoch in on_path or lost_to is None or lost_to.opener != room.own_id:
-        tx.delete(name)
-        return []
-    record = tx.get(name)
-    first, told = (now, False) if record is None else decode(record, limit=64)
-    due = not told and now - first >= HOUR
-    tx.put(name, encode([first, told or due]))
-    ahead = _ahead(room, [member.id])
-    return [FallenBehind(faces.conversation(room.id), ahead)] if due and ahead else []
-
-
 def expire(tx: Transaction, now: int) -> None:
     """Forget requests that no longer count."""
     forget_counts(tx, _ANSWERED, now)
     forget_counts(tx, _SENT, now)
-    for name, record in list(tx.scan(_PARTED)):
-        if now - decode(record, limit=64)[0] > REQUEST_LIFETIME:
-            tx.delete(name)

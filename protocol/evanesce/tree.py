@@ -97,8 +97,8 @@ def leads(state: RoomState, parent: Epoch, order: Order) -> bool:
     following = state.epoch
     for epoch in before(state, state.epoch):
         if epoch is parent:
-            assert following.order is not None  # its commit was taken while its parent was kept
-            return order < following.order
+            # Of epochs that an earlier version kept no order is known: those stay on the path.
+            return following.order is not None and order < following.order
         following = epoch
     return False
 

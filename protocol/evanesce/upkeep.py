@@ -135,7 +135,7 @@ def _keep_fresh(
         events = losing.again(engine, tx, faces, room, now)
     due = leave_due or refresh_due or pending_due
     if caught_up and due and room.transcript == before:
-        actions.commit(engine, tx, room, [], [], now)
+        actions.commit_by_itself(engine, tx, room, now)
     engine.announce(tx, room, now)
     return events
 

@@ -6,7 +6,7 @@ that may have come: who fills the places that there are costs a device no more t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .epoch import SealedCommit
 from .errors import RemoteError
@@ -34,7 +34,8 @@ class Held:
     contact: bool  # it came to the contact mailbox
     epoch: bytes | None = None  # prefix of the epoch that it is of or builds on, if it says so
     by: bytes | None = None  # its sender or committer
-    slotless: bool = False  # a commit that somebody has passed on
+    slotless: bool = False  # a commit that removes this device, or somebody has passed on
+    judged: bool = False  # it has been found to be the latter
 
     @classmethod
     def of(
@@ -76,8 +77,9 @@ class Waiting:
         return bool(self._places)
 
     def hold(
-        self, tx: Transaction, room: bytes | None, payload: bytes, since: int, *, contact: bool
-    ) -> bool:
+        self, tx: Transaction, room: bytes | None, payload: bytes, since: int, *, contact: bool,
+        judged: bool = False,
+    ) -> bool:  # fmt: skip
         """Keep a payload; return False if there is no place for it (REQ-ENV-15).
 
         There is a place for each room's mailbox and one for the contact mailbox, each for at most
@@ -95,7 +97,7 @@ class Waiting:
         record = encode([since, room, payload, contact])
         tx.put(name, record)
         held = Held.of(since, room, payload, contact=contact, size=len(record))
-        self._places.setdefault(mailbox, {})[name] = held
+        self._places.setdefault(mailbox, {})[name] = replace(held, judged=judged)
         return True
 
     def all(self) -> list[tuple[bytes, Held]]:

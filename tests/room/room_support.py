@@ -12,22 +12,38 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from evanesce.applying import CommitApplied
 from evanesce.chain import ReceivingChain, SendingChain, Skipped
 from evanesce.commit import Commit, SignedCommit
-from evanesce.content import Content, Evaporation, Said
-from evanesce.epoch import EpochKeys, epoch_secret, seal_commit, seal_slot
+from evanesce.content import Content, Evaporation, Leave, Said
+from evanesce.epoch import (
+    EpochKeys,
+    SealedCommit,
+    epoch_secret,
+    prefix_of,
+    seal_commit,
+    seal_slot,
+)
 from evanesce.errors import EvanesceError, Reason, RemoteError
 from evanesce.formats import COMMIT_COPY
 from evanesce.founding import Invited
-from evanesce.applying import CommitApplied
 from evanesce.group import CommitMade
 from evanesce.identity import IdentityKeys
 from evanesce.keypackage import KeyPackageKeys
 from evanesce.mailbox import MailboxKeys
 from evanesce.membership import Member, Mode, Policy, Role, Roster, make_entry, member_id
 from evanesce.membership import state_hash as hash_state
-from evanesce.operations import Add, Operation, Remove, SetPolicy, SetRole
+from evanesce.operations import (
+    Add,
+    Operation,
+    Remove,
+    SetPolicy,
+    SetRole,
+    Wish,
+    signed_operations,
+)
 from evanesce.primitives import dh_keypair, sign_keypair
+from evanesce.proofs import Proof, ProofKind, Sanction
 from evanesce.room import Room
 from evanesce.secret import Secret
 from evanesce.speech import Received, Sent
@@ -139,7 +155,7 @@ class World:
         }
 
     def make(
-        self, name: str, *operations: Operation, invite: Sequence[Invited] = ()
+        self, name: str, *operations: Wish, invite: Sequence[Invited] = ()
     ) -> CommitMade:
         """Have someone commit; nobody has heard of it yet."""
         person = self.people[name]
@@ -157,7 +173,7 @@ class World:
             if room.own_id in made.copies
         }
 
-    def commit(self, name: str, *operations: Operation) -> dict[str, CommitApplied]:
+    def commit(self, name: str, *operations: Wish) -> dict[str, CommitApplied]:
         """Have someone commit, and all apply it."""
         return self.spread(self.make(name, *operations))
 
@@ -180,11 +196,17 @@ class World:
         member = self.member(name)
         return Remove(member.id, member.admission)
 
-    def ask_to_leave(self, name: str) -> bytes:
+    def leave_proof(self, name: str) -> Proof:
+        """Someone's signed wish to leave, as a commit embeds it; nobody has heard of it."""
+        return Proof(
+            ProofKind.LEAVE, self[name].leave_request(self.people[name].keys).request
+        )
+
+    def ask_to_leave(self, name: str) -> Proof:
         """Have someone ask to leave, and all hear it; return the signed request."""
-        request = self[name].leave_request(self.people[name].keys)
-        self.deliver(self.send(name, request))
-        return request.request
+        proof = self.leave_proof(name)
+        self.deliver(self.send(name, Leave(proof.signed)))
+        return proof
 
     def check_agreement(self, *names: str) -> None:
         """Assert that all of them (all who are in the room) see the same room."""
@@ -272,30 +294,33 @@ def secrets_of(room: Room) -> dict[str, bytes]:
 
 
 def unchecked_outcome(
-    roster: Roster,
-    policy: Policy,
+    parent: Epoch,
     room: bytes,
-    transcript: bytes,
+    committer: Member,
     operations: Iterable[Operation],
     leavers: Iterable[bytes] = (),
 ) -> tuple[Roster, Policy]:
     """What operations make of a room if nobody asks whether they may be done."""
+    roster, policy, opened = parent.roster, parent.policy, parent.number + 1
     for member in leavers:
         roster = roster.remove(member) if member in roster else roster
     for index, operation in enumerate(operations):
         match operation:
             case Add(package, role):
-                new = member_id(room, transcript, package.hash, index)
+                new = member_id(room, parent.transcript, package.hash, index)
                 if roster.of(package.identity) is None:
-                    roster = roster.admit(new, role, package)
-            case Remove(member, _):
-                roster = roster.remove(member) if member in roster else roster
+                    roster = roster.admit(
+                        new, role, package, sponsor=committer.seniority, epoch=opened
+                    )
+            case Sanction():
+                if operation.member in roster:
+                    roster, _ = operation.apply(roster, parent.roster, opened)
             case SetRole(member, role):
                 if member in roster:
-                    roster = roster.change(member, role=role)
+                    roster = roster.change(member, role=role, epoch=opened)
             case SetPolicy(new_policy):
                 policy = new_policy
-    return (roster.with_owner(1) if len(roster) else roster), policy
+    return (roster.with_owner(opened) if len(roster) else roster), policy
 
 
 @dataclass
@@ -311,8 +336,8 @@ class Forger:
     now: int
     random: Stream = field(default_factory=lambda: Stream("forger"))
     # what the commit claims
-    operations: Sequence[Operation] = ()
-    proofs: Sequence[bytes] = ()
+    operations: Sequence[Wish] = ()  # a wish is signed as a sanction, whatever the right to it
+    proofs: Sequence[Proof] = ()
     leavers: Sequence[bytes] = ()
     commit_room: bytes | None = None
     number: int | None = None
@@ -348,10 +373,12 @@ class Forger:
             version if self.entry_version is None else self.entry_version,
         )  # fmt: skip
         transcript = parent.transcript if self.transcript is None else self.transcript
+        operations = signed_operations(
+            self.owner, state.id, claimed, parent.roster, parent.number, self.operations
+        )
         outcome, policy = unchecked_outcome(
-            parent.roster, parent.policy, state.id, parent.transcript, self.operations,
-            self.leavers,
-        )  # fmt: skip
+            parent, state.id, claimed, operations, self.leavers
+        )
         resulting = outcome.change(claimed.id, credential=entry) if claimed.id in outcome else (
             outcome
         )
@@ -362,7 +389,7 @@ class Forger:
             transcript,
             claimed.id,
             self.now if self.time is None else self.time,
-            self.operations,
+            operations,
             self.proofs,
             entry.signed if self.entry is None else self.entry,
             ephemeral_key if self.ephemeral_key is None else self.ephemeral_key,
@@ -418,3 +445,32 @@ def sending_chain(room: Room) -> SendingChain:
     sending = state_of(room).sending
     assert sending is not None
     return sending
+
+
+# --- branches ------------------------------------------------------------------------------------
+
+
+def make_at(
+    world: World, name: str, time: int, *wishes: Wish, invite: Sequence[Invited] = ()
+) -> CommitMade:
+    """Have someone commit whose clock shows `time`."""
+    now, world.now = world.now, time
+    try:
+        return world.make(name, *wishes, invite=invite)
+    finally:
+        world.now = now
+
+
+def restart(world: World, name: str) -> Room:
+    """Have a device write its state, forget everything, and read it again."""
+    before = world[name].digest()
+    world.rooms[name] = Room.restore(world[name].records())
+    assert world[name].digest() == before
+    return world[name]
+
+
+def opened_by(made: CommitMade, room: Room) -> Epoch:
+    """The epoch that a commit has opened, as a room keeps it."""
+    sealed = SealedCommit.parse(made.sealed)
+    parent = state_of(room).epochs[sealed.prefix]
+    return state_of(room).epochs[prefix_of(parent.taken[sealed.committer])]

@@ -16,14 +16,23 @@ from evanesce.epoch import EpochKeys, SealedCommit, epoch_secret, open_slot
 from evanesce.errors import HeldError, LocalError, Reason, RemoteError
 from evanesce.formats import COMMIT, COMMIT_COPY, SEALED_COMMIT
 from evanesce.founding import Invited
-from evanesce.limits import MAX_CLOCK_LEAD, MAX_EPOCHS, MAX_NAME, MAX_PROOFS
+from evanesce.limits import (
+    EPOCH_GRACE,
+    MAX_CLOCK_LEAD,
+    MAX_COMMIT,
+    MAX_EPOCHS,
+    MAX_NAME,
+    MAX_PROOFS,
+)
 from evanesce.membership import Mode, Policy, Role, make_entry, state_hash
 from evanesce.message import Header, ParsedMessage, open_message, seal_message
-from evanesce.operations import Operation, Remove, SetPolicy, SetRole
+from evanesce.operations import Remove, SetPolicy, SetRole, Wish
 from evanesce.primitives import dh_keypair, sign, sign_keypair
+from evanesce.proofs import Proof
 from evanesce.room import Room
 from evanesce.secret import Secret
 from evanesce.state import Contact
+from evanesce.wire import decode, encode
 from tests.room.room_support import (
     NOW,
     Forger,
@@ -323,8 +332,12 @@ def test_a_removed_member_can_open_nothing_that_anyone_says_later() -> None:
                     open_message(parsed, after.context, message_key, Mode.SIGNED,
                                  world.member(name).credential.room_sign_key)  # fmt: skip
                 assert caught.value.reason is Reason.BAD_SIGNATURE
-    # Once told, it is out.
+    # Once told, it is out: first perhaps not for good, and then it is.
     assert world.apply("dan", made).removed_self
+    for name in KEPT:
+        with refused(Reason.UNKNOWN_EPOCH, world["dan"], error=HeldError):
+            world.receive("dan", world.send(name))
+    world["dan"].expire(NOW + EPOCH_GRACE + 1)
     for name in KEPT:
         with refused(Reason.ROOM_CLOSED, world["dan"]):
             world.receive("dan", world.send(name))
@@ -336,15 +349,27 @@ def next_message_key(key: bytes) -> bytes:
     return step(key)[1]
 
 
-def test_a_removed_member_keeps_no_key_but_those_for_late_messages() -> None:
-    """REQ-DEL-05."""
+def test_a_removed_member_keeps_what_late_messages_and_siblings_need_for_72_hours() -> None:
+    """REQ-DEL-05, REQ-DEL-07: and nothing with which it could send, commit or export."""
     world = crew()
     world.commit("ann")
     world.commit("bob")
+    world.deliver(world.send("dan", "the last word"))
     late = world.send("bob", "late")
+    before, dan = secrets_of(world["dan"]), world["dan"].own_id.hex()
     world.commit("ann", world.removal("dan"))
-    assert all(" chain " in name or " skipped " in name for name in secrets_of(world["dan"]))
+    after = secrets_of(world["dan"])
+    # The init of who has removed it is punctured as any committer's is.
+    gone = {"sending", "2 exporter", f"2 init {dan}", f"2 init {world['ann'].own_id.hex()}"}
+    assert set(before) - set(after) == gone
+    assert after.items() <= before.items(), "it has got no new key"
     assert world.body("dan", late) == "late"
+    after = secrets_of(world["dan"])
+    world["dan"].expire(NOW + EPOCH_GRACE)
+    assert secrets_of(world["dan"]) == after != {}
+    world["dan"].expire(NOW + EPOCH_GRACE + 1)
+    assert secrets_of(world["dan"]) == {}
+    assert dan in {member.id.hex() for member in world["dan"].roster}, "its roster stays"
 
 
 def test_nobody_hears_a_removed_member_any_more() -> None:
@@ -362,10 +387,14 @@ def test_nobody_hears_a_removed_member_any_more() -> None:
     world.apply("cid", made)
     with refused(Reason.UNKNOWN_MEMBER, world["cid"]):
         world.receive("cid", world.send("dan", "still here"))
-    # Nor does its commit count.
-    copies = Forger(world["dan"], world.people["dan"].keys, NOW).copies()
-    with refused(Reason.FORK, world["cid"]):
-        world["cid"].apply(copies[world["cid"].own_id], NOW)
+    # Nor does it come back by a commit of its own beside the removal, nor is it heard there.
+    where, own = world["cid"].transcript, world["dan"].commit(
+        world.people["dan"].keys, [], [], NOW, Stream("dan stays")
+    )
+    assert not world.apply("cid", own).leads
+    assert world["cid"].transcript == where
+    with refused(Reason.UNKNOWN_MEMBER, world["cid"]):
+        world.receive("cid", world.send("dan", "in an epoch of its own"))
 
 
 def test_a_removed_device_may_do_nothing_any_more() -> None:
@@ -384,11 +413,16 @@ def test_a_removed_device_may_do_nothing_any_more() -> None:
         room.leave_request(keys)
     with refused(Reason.ROOM_CLOSED, room, error=LocalError):
         room.export(b"x")
-    with refused(Reason.ROOM_CLOSED, room):
-        room.apply(stale, NOW)
+    assert not room.apply(stale, NOW).leads  # it is only read
     assert room.closed
     assert not room.refresh_due(NOW + 10**9)
     assert world.body("dan", heard) == "late"
+    later = world.make("bob").copies
+    assert room.own_id not in later
+    room.expire(NOW + EPOCH_GRACE + 1)
+    for copy in (stale, later[world["cid"].own_id]):
+        with refused(Reason.REPLAY if copy is stale else Reason.ROOM_CLOSED, room):
+            room.apply(copy, NOW)
 
 
 def test_a_joiner_can_read_nothing_earlier() -> None:
@@ -479,45 +513,49 @@ def test_a_commit_delivered_again_is_a_replay() -> None:
     honest_afterwards(world, "ann", "bob", "cid", "dan")
 
 
-def test_a_sibling_commit_is_a_fork() -> None:
-    """REQ-EPOCH-20."""
+def test_of_two_siblings_all_follow_the_same_one_whichever_comes_first() -> None:
+    """REQ-EPOCH-20, REQ-EPOCH-27."""
     world = crew()
-    sibling = world["bob"]
-    other = sibling.commit(
-        world.people["bob"].keys, [], [], NOW, Stream("sibling")
-    )  # bob's room is on its own branch from here
-    made = world.make("ann")
-    for name in ("cid", "dan"):
-        world.apply(name, made)
-        with refused(Reason.FORK, world[name]):
-            world.apply(name, other)
-    with refused(Reason.FORK, world["ann"]):
-        world.apply("ann", other)
-    with refused(Reason.FORK, world["bob"]):
-        world.apply("bob", made)
-    honest_afterwards(world, "ann", "cid", "dan")
-
-
-def test_a_second_commit_of_the_same_author_on_one_parent_is_a_fork() -> None:
-    world = crew()
-    twin = Forger(world["ann"], world.people["ann"].keys, NOW).copies()
-    world.commit("ann")
-    for name in ("bob", "cid", "dan"):
-        with refused(Reason.FORK, world[name]):
-            world[name].apply(twin[world[name].own_id], NOW)
+    other, made = world.make("bob"), world.make("ann")
+    assert world.apply("cid", made).leads
+    assert not world.apply("cid", other).leads
+    assert world.apply("dan", other).leads
+    assert world.apply("dan", made).leads
+    assert not world.apply("ann", other).leads
+    assert world.apply("bob", made).leads
     honest_afterwards(world, "ann", "bob", "cid", "dan")
 
 
-def test_a_commit_on_a_stale_parent_is_a_fork_and_an_unknown_one_waits() -> None:
+def test_a_second_commit_of_the_same_author_on_one_parent_convicts_it() -> None:
+    """REQ-EPOCH-29: the epoch stays, and whoever has seen it says nothing there any more."""
+    world = crew()
+    twin = Forger(world["ann"], world.people["ann"].keys, NOW).copies()
+    world.commit("ann")
+    late = world.send("dan", "before anybody knew")
+    for name in ("bob", "cid"):
+        where = world[name].transcript
+        applied = world[name].apply(twin[world[name].own_id], NOW)
+        assert applied.equivocation
+        assert not applied.leads
+        assert world[name].transcript == where
+        assert world[name].equivocator == world["ann"].own_id
+        with refused(Reason.EQUIVOCATION, world[name], error=LocalError):
+            world.send(name)
+        with refused(Reason.EQUIVOCATION, world[name], error=LocalError):
+            world.make(name)
+        assert world.body(name, late) == "before anybody knew"
+
+
+def test_a_commit_on_an_earlier_epoch_is_a_sibling_and_one_on_an_unknown_one_waits() -> None:
     world = crew()
     behind = Room.restore(world["dan"].records())
-    stale = Forger(world["bob"], world.people["bob"].keys, NOW).copies()
+    stale = Forger(world["dan"], world.people["dan"].keys, NOW).copies()
     world.commit("ann")
     ahead = world.make("bob")
     for name in ("ann", "cid", "dan"):
         world.apply(name, ahead)
-        with refused(Reason.FORK, world[name]):
-            world[name].apply(stale[world[name].own_id], NOW)
+        if name != "dan":
+            assert not world[name].apply(stale[world[name].own_id], NOW).leads
     with refused(Reason.UNKNOWN_EPOCH, behind, error=HeldError):
         behind.apply(ahead.copies[behind.own_id], NOW)
     honest_afterwards(world, "ann", "bob", "cid", "dan")
@@ -555,8 +593,8 @@ def entry_of(
     return make_entry(signer, version=version, **fields).signed
 
 
-def corrupt_last(data: bytes) -> bytes:
-    return data[:-1] + bytes([data[-1] ^ 1])
+def corrupt_proof(proof: Proof) -> Proof:
+    return proof._replace(signed=proof.signed[:-1] + bytes([proof.signed[-1] ^ 1]))
 
 
 Fault = Callable[[World], dict[str, Any]]
@@ -602,7 +640,7 @@ FAULTS: Final[dict[str, tuple[Fault, Reason]]] = {
     "another r for each": (lambda w: {"fresh_for": other_r}, Reason.BAD_CONFIRMATION),
     "another's slot": (lambda w: {"slot_for": swapped_slot}, Reason.BAD_CIPHERTEXT),
     "spoiled slot": (lambda w: {"slot_for": spoiled_slot}, Reason.BAD_CIPHERTEXT),
-    "no slot": (lambda w: {"slot_for": no_slot}, Reason.BAD_FORM),
+    "no slot": (lambda w: {"slot_for": no_slot}, Reason.NO_SLOT),
     "entry of the same version": (lambda w: {"entry_version": 0}, Reason.BAD_ENTRY),
     "entry that skips a version": (lambda w: {"entry_version": 2}, Reason.BAD_ENTRY),
     "entry of another room": (
@@ -635,12 +673,12 @@ FAULTS: Final[dict[str, tuple[Fault, Reason]]] = {
     "removal of itself": (lambda w: {"operations": [w.removal("ann")]}, Reason.NOT_ENTITLED),
     "its own leave request": (
         lambda w: {"operations": [], "leavers": [w["ann"].own_id],
-                   "proofs": [w["ann"].leave_request(w.people["ann"].keys).request]},
+                   "proofs": [w.leave_proof("ann")]},
         Reason.BAD_PROOF,
     ),
     "a forged leave request": (
         lambda w: {"operations": [], "leavers": [w["bob"].own_id],
-                   "proofs": [corrupt_last(w["bob"].leave_request(w.people["bob"].keys).request)]},
+                   "proofs": [corrupt_proof(w.leave_proof("bob"))]},
         Reason.BAD_SIGNATURE,
     ),
     "another mode": (
@@ -697,7 +735,7 @@ def test_a_commit_with_one_fault_is_refused_and_changes_nothing(fault: str) -> N
         room, prefix, _, salt, ciphertext = SEALED_COMMIT.parse(sealed)
         sealed = SEALED_COMMIT.build(room, prefix, b"?" * 32, salt, ciphertext)
         copy = COMMIT_COPY.build(sealed, slot)
-    error = HeldError if reason is Reason.EARLY_COMMIT else RemoteError
+    error = HeldError if reason in {Reason.EARLY_COMMIT, Reason.NO_SLOT} else RemoteError
     with refused(reason, world["bob"], error=error):
         world["bob"].apply(copy, NOW)
     honest_afterwards(world, "ann", "bob", "cid", "dan")
@@ -737,32 +775,35 @@ def test_a_bad_ephemeral_key_is_refused() -> None:
     world["bob"].apply(good, NOW)
 
 
-def test_a_proof_of_an_unknown_kind_is_refused() -> None:
+@pytest.mark.parametrize(("kind", "reason"), [(1, Reason.WRONG_TYPE), (2, Reason.BAD_FORM)])
+def test_a_proof_of_another_or_an_unknown_kind_is_refused(kind: int, reason: Reason) -> None:
+    """A leave request is no sanction, and there is no kind 2."""
     world = crew()
-    request = world["dan"].leave_request(world.people["dan"].keys).request
     forger = Forger(
-        world["ann"], world.people["ann"].keys, NOW, proofs=[request], leavers=[world["dan"].own_id]
-    )
+        world["ann"], world.people["ann"].keys, NOW, proofs=[world.leave_proof("dan")],
+        leavers=[world["dan"].own_id],
+    )  # fmt: skip
 
     def bad(body: bytes) -> bytes:
         signed = SignedCommit.parse(body)
-        fields = COMMIT.parse(signed.commit)
-        fields[6] = [[1, proof] for _, proof in fields[6]]
+        commit = encode(rekinded(decode(signed.commit, limit=MAX_COMMIT)))
         private = state_of(world["ann"]).epoch.room_sign
         assert private is not None
-        return SignedCommit.make(
-            COMMIT.build(*fields), signed.confirmation, private.reveal()
-        ).encode()
+        return SignedCommit.make(commit, signed.confirmation, private.reveal()).encode()
+
+    def rekinded(value: list[Any]) -> list[Any]:
+        (_, request), = value[8]  # version and type stand before the fields
+        return [*value[:8], [[kind, request]], *value[9:]]
 
     good = forger.copies()[world["bob"].own_id]
     forger.body = bad
-    with refused(Reason.BAD_PROOF, world["bob"]):
+    with refused(reason, world["bob"]):
         world["bob"].apply(forger.copies()[world["bob"].own_id], NOW)
     assert world["bob"].apply(good, NOW).removed[0].id == world["dan"].own_id
 
 
 # A member without rights, doing what the owner may.
-UNENTITLED: Final[dict[str, Callable[[World], Operation]]] = {
+UNENTITLED: Final[dict[str, Callable[[World], Wish]]] = {
     "remove": lambda w: w.removal("dan"),
     "remove the owner": lambda w: w.removal("ann"),
     "remove itself": lambda w: w.removal("bob"),
@@ -829,10 +870,11 @@ def test_two_confirmations_make_two_transcripts() -> None:
     assert world["dan"].transcript != world["bob"].transcript
     with refused(Reason.UNKNOWN_EPOCH, world["dan"], error=HeldError):
         world.receive("dan", world.send("bob"))
-    with refused(Reason.FORK, world["dan"]):
-        world["dan"].apply(first[world["dan"].own_id], NOW)
-    with refused(Reason.FORK, world["bob"]):
-        world["bob"].apply(second[world["bob"].own_id], NOW)
+    # Each copy of the other side's convicts ann, and takes nobody over.
+    for name, copies in (("dan", first), ("bob", second)):
+        where = world[name].transcript
+        assert world[name].apply(copies[world[name].own_id], NOW).equivocation
+        assert (world[name].transcript, world[name].equivocator) == (where, world["ann"].own_id)
 
 
 def test_an_early_commit_waits_until_the_clock_has_moved_on() -> None:
@@ -989,7 +1031,11 @@ def test_the_directory_follows_the_roster() -> None:
     world.add("ann", "eve")
     assert world["eve"].directory[world["dan"].own_id] == Contact("dan", mailbox)
     world.commit("ann", world.removal("dan"))
-    assert names(world["bob"]) == {"ann"}
+    assert names(world["bob"]) == {"ann", "dan"}, "the commit that removes it may yet lose"
+    world["bob"].expire(NOW + EPOCH_GRACE)
+    assert names(world["bob"]) == {"ann", "dan"}
+    world["bob"].expire(NOW + EPOCH_GRACE + 1)
+    assert names(world["bob"]) == {"ann"}, "no epoch is kept that holds it"
 
 
 def test_a_message_sealed_by_a_thief_of_the_epoch_alone_is_refused() -> None:

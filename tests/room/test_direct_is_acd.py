@@ -250,7 +250,7 @@ class ACD:
         number, rows = ROSTER.parse(self.roster)
         for row in rows:
             if row[0] == who:
-                row[6] = entry
+                row[8] = entry
         return ROSTER.build(number, rows)
 
     def advance(self, i: bytes, commit: bytes, who: bytes, turn: Turn) -> tuple[ACD, bytes]:
@@ -394,7 +394,8 @@ def initial() -> Pair:
     welcome = open_invitation(
         bob.keys, bob.packages[guest.package.hash], Invitation.parse(invitation)
     )
-    genesis, confirmation, _, _, roster, policy, k, _ = WELCOME.parse(welcome)
+    genesis, confirmation, _, _, roster, policy, k, _, trail = WELCOME.parse(welcome)
+    assert trail == [], "a direct room has no branches"
     leaf = twin(ann.random, founded_from)
     room_id, private = leaf(32), leaf(32)  # in the order in which a founder draws
     creator = creator_id(room_id, ann.keys.identity)

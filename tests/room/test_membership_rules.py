@@ -18,20 +18,21 @@ from evanesce.limits import MAX_LIFETIME, MAX_MEMBERS, PACKAGE_LIFETIME
 from evanesce.membership import Credential, Member, Mode, Policy, Role, Roster, make_entry
 from evanesce.operations import (
     Add,
-    Operation,
     Outcome,
     Remove,
     SetPolicy,
     SetRole,
+    Wish,
     apply_operations,
-    check_leave_request,
-    leave_request,
+    signed_operations,
 )
 from evanesce.primitives import SUITE_1, Suite, dh_keypair, sign_keypair
+from evanesce.proofs import Proof, ProofKind, check_leave_request, leave_request
 from tests.room.room_support import NOW, Forger, Person, Stream, World, refused
 
 ROOM: Final = b"r" * 32
 TRANSCRIPT: Final = b"t" * 32
+NUMBER: Final = 7
 SIGNED: Final = Policy(Mode.SIGNED)
 OPEN: Final = Policy(Mode.SIGNED, members_may_add=True)
 M, A, O = Role.MEMBER, Role.ADMIN, Role.OWNER  # noqa: E741  as in the tables below
@@ -98,17 +99,20 @@ ROSTER_OF_SIX: Final = Roster(
 
 def run(
     committer: str,
-    *operations: Operation,
-    proofs: Sequence[bytes] = (),
+    *wishes: Wish,
+    proofs: Sequence[bytes | Proof] = (),
     roster: Roster = ROSTER_OF_SIX,
     policy: Policy = SIGNED,
     suite: Suite = SUITE_1,
     time: int = NOW,
 ) -> Outcome:
+    """What a commit on epoch 7 makes of the room; proofs given as bytes are leave requests."""
+    me = roster[identifier(committer)]
+    operations = signed_operations(PEOPLE[committer].keys, ROOM, me, roster, NUMBER, wishes)
+    embedded = [p if isinstance(p, Proof) else Proof(ProofKind.LEAVE, p) for p in proofs]
     return apply_operations(
-        roster, policy, suite, ROOM, TRANSCRIPT, roster[identifier(committer)], time, operations,
-        proofs,
-    )  # fmt: skip
+        roster, policy, suite, ROOM, NUMBER, TRANSCRIPT, me, time, operations, embedded
+    )
 
 
 def refusal(*args: Any, **keywords: Any) -> Reason:
@@ -464,7 +468,7 @@ def test_a_removal_names_the_admission_it_means() -> None:
     [Remove(b"?" * 32, b"?" * 32), SetRole(b"?" * 32, Role.MEMBER)],
     ids=["remove", "role"],
 )
-def test_operations_on_strangers_are_refused(operation: Operation) -> None:
+def test_operations_on_strangers_are_refused(operation: Wish) -> None:
     assert refusal("own1", operation) is Reason.UNKNOWN_MEMBER
 
 
@@ -523,6 +527,7 @@ def test_a_device_does_not_commit_a_policy_that_all_others_refuse(
 
 
 Rows = list[list[Any]]
+SIGNED_AT: Final = 8  # place of the credential in a row
 
 
 def rows() -> tuple[int, Rows]:
@@ -554,7 +559,7 @@ def repeat_id(values: Rows) -> None:
 
 
 def repeat_identity(values: Rows) -> None:
-    for column in (3, 4, 6):
+    for column in (3, 4, SIGNED_AT):
         values[2][column] = values[1][column]
 
 
@@ -568,7 +573,7 @@ def no_owner(values: Rows) -> None:
 
 
 def credential_of_another(values: Rows) -> None:
-    values[1][6] = values[2][6]
+    values[1][SIGNED_AT] = values[2][SIGNED_AT]
 
 
 def bad_identity_sign_key(values: Rows) -> None:
@@ -580,7 +585,7 @@ def bad_identity_dh_key(values: Rows) -> None:
 
 
 def unsigned(values: Rows) -> None:
-    values[1][6] = values[1][6][:-1] + bytes([values[1][6][-1] ^ 1])
+    values[1][SIGNED_AT] = values[1][SIGNED_AT][:-1] + bytes([values[1][SIGNED_AT][-1] ^ 1])
 
 
 def entry(values: Rows, row: int, **changes: Any) -> None:
@@ -591,7 +596,7 @@ def entry(values: Rows, row: int, **changes: Any) -> None:
         "owner": PEOPLE[name].keys, "room": ROOM, "member": identifier(name),
         "leaf_key": dh_keypair(stream)[1], "room_key": sign_keypair(stream)[1], "version": 1,
     } | changes  # fmt: skip
-    values[row][6] = make_entry(**fields).signed
+    values[row][SIGNED_AT] = make_entry(**fields).signed
 
 
 def good_entry(values: Rows) -> None:
@@ -631,7 +636,7 @@ def entry_with_bad_room_key(values: Rows) -> None:
 def credential_of_no_kind(values: Rows) -> None:
     body = LEAVE_REQUEST.build(ROOM, identifier("own2"), bytes(32))
     private = PEOPLE["own2"].keys.sign_private.reveal()
-    values[1][6] = seal_signed(private, b"member entry", body)
+    values[1][SIGNED_AT] = seal_signed(private, b"member entry", body)
 
 
 @pytest.mark.parametrize(
@@ -702,7 +707,7 @@ def test_a_key_package_of_another_form_is_no_credential() -> None:
         KeyPackage.parse(forged)
     assert caught.value.reason is Reason.BAD_SIGNATURE
     number, values = rows()
-    values[1][6] = forged
+    values[1][SIGNED_AT] = forged
     with pytest.raises(RemoteError) as caught:
         Roster.parse(build(number, values), ROOM)
     assert caught.value.reason is Reason.BAD_SIGNATURE

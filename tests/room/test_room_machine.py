@@ -28,7 +28,7 @@ from evanesce.errors import EvanesceError, HeldError, LocalError, Reason, Remote
 from evanesce.founding import Invited
 from evanesce.limits import EPOCH_GRACE, HOUR, SKIPPED_LIFETIME
 from evanesce.membership import Mode, Policy, Role
-from evanesce.operations import Operation, Remove, SetPolicy, SetRole
+from evanesce.operations import Remove, SetPolicy, SetRole, Wish
 from evanesce.room import Room
 from evanesce.speech import Sent
 from tests.room.room_support import NOW, Person, said, state_of
@@ -56,6 +56,7 @@ class Seat:
     joined: int  # the epoch it came in
     epoch: int  # the one it is in now
     out: bool = False  # it has applied its own removal
+    over: bool = False  # long ago: nothing can make it a member again
     gone: set[bytes] = field(default_factory=set)  # members whose removal it has applied
     kept: set[int] = field(default_factory=set)  # epochs not expired
     left: dict[int, int] = field(default_factory=dict)  # when it left each epoch
@@ -137,7 +138,7 @@ class SignedRoom(RuleBasedStateMachine):
         if message.sender == reader.id:
             return RemoteError, Reason.OWN_MESSAGE
         if message.epoch not in reader.kept:
-            if reader.room.closed:
+            if reader.over:
                 return RemoteError, Reason.ROOM_CLOSED
             return HeldError, Reason.UNKNOWN_EPOCH
         if message.sender in reader.gone:
@@ -298,7 +299,7 @@ class SignedRoom(RuleBasedStateMachine):
         members = list(self.roster)
         committer = self.seat_of(members[who % len(members)])
         target = members[whom % len(members)]
-        operations: list[Operation] = []
+        operations: list[Wish] = []
         invited: list[Invited] = []
         policy = self.policy
         match kind:
@@ -356,7 +357,7 @@ class SignedRoom(RuleBasedStateMachine):
     def present(self, person: Person) -> bool:
         return any(seat.person is person and seat.id in self.roster for seat in self.seats)
 
-    def removal(self, member: bytes) -> Operation:
+    def removal(self, member: bytes) -> Wish:
         seat = self.seat_of(member)
         return Remove(member, seat.room.roster[member].admission)
 
@@ -382,8 +383,9 @@ class SignedRoom(RuleBasedStateMachine):
             seat.out = True
             seat.left[seat.epoch] = self.now
             if twice:
-                self.refused(seat, RemoteError, Reason.ROOM_CLOSED, lambda: seat.room.apply(
-                    copy, self.now))  # fmt: skip
+                self.refused(
+                    seat, RemoteError, Reason.REPLAY, lambda: seat.room.apply(copy, self.now)
+                )
             return
         self.enter(seat, {removed.id for removed in applied.removed})
         if twice:
@@ -464,6 +466,7 @@ class SignedRoom(RuleBasedStateMachine):
                     if epoch != seat.epoch:
                         seat.kept.discard(epoch)
                     elif seat.out:
+                        seat.over = True
                         seat.gone |= self.members_at(epoch) | set(self.roster)
             for heard in seat.heard.values():
                 heard.skipped = {
