@@ -1336,7 +1336,7 @@ def check_sanction(signed: bytes, room: bytes, roster: Roster) -> tuple[Member, 
     return member, sanction
 
 
-MOST_SPARED = 64
+MOST_SPARED = 64  # REQ-LIMIT-44
 
 
 def taken_along(
@@ -2143,9 +2143,9 @@ def accept_turn(
 # A `Room` is a value. What changes it returns another one, what refuses returns none: so refused or
 # held input changes nothing (REQ-WIRE-19). Names, mailboxes and what evaporates are left out.
 
-HELD = ("unknown-epoch", "early-commit", "no-slot", "already-member")  # 1.5
+HELD = ("unknown-epoch", "early-commit", "no-slot")  # 1.5
 GRACE = 259_200  # REQ-LIMIT-14, 20
-NOTED_FOR = 2_592_000  # REQ-EPOCH-28
+NOTED_FOR = 2_592_000  # REQ-LIMIT-45
 MAX_EPOCHS = 256  # REQ-LIMIT-15
 MAX_ROOM_KEYS = 4_000  # REQ-LIMIT-19
 MAX_INDEX = 2**32 - 1  # REQ-LIMIT-21

@@ -11,7 +11,6 @@ from .epoch import (
     check_confirmation,
     epoch_secret,
     open_slot,
-    prefix_of,
     transcript_hash,
 )
 from .errors import HeldError, Reason, RemoteError
@@ -115,7 +114,7 @@ def apply_commit(state: RoomState, data: bytes, now: int) -> CommitApplied:
             room_sign=None if parent.room_sign is None else parent.room_sign.reveal(),
             parent=parent.prefix,
         )  # fmt: skip
-    if prefix_of(transcript) in state.epochs:
+    if epoch is not None and epoch.prefix in state.epochs:
         raise RemoteError(Reason.WRONG_TRANSCRIPT, "another epoch of this prefix is kept")
     # Every check has passed.
     order = order_of(parent, committer, commit.time, commit.proofs)

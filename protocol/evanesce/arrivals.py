@@ -242,7 +242,6 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
             arrival.events.append(_equivocated(conversation, room, change.committer))
         return
     engine.note_received(tx, room, change.committer.id, parsed.prefix, now)
-    passing.keep(tx, room, parsed, sealed)
     arrival.moved_on.append(room.id)
     if not change.leads:
         return
@@ -253,6 +252,7 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
         engine.forget_asked(tx, room.id)
         arrival.events.append(RemovedFromRoom(conversation, by))
         return
+    passing.keep(tx, room, parsed, sealed)
     arrival.events.append(_changed(conversation, room, by, before, change))
     engine.note_gone(tx, room.id, change.removed, now)
     for member in change.resynced:

@@ -35,6 +35,8 @@ MAX_PROOFS: Final = 16
 MAX_SPARED: Final = 64
 # What lost commits did to members is done again by any commit for so long.
 NOTED_LIFETIME: Final = 30 * DAY
+MAX_NOTED: Final = 1_000  # of a room; each is verified anew in each epoch
+MAX_FORMER: Final = 1_000  # members of earlier epochs that are kept in the directory
 
 # The forward jump: how many message keys of a chain one message may skip. It bounds the work that
 # a forged index can cause (about 1 ms) and the keys one chain may keep.

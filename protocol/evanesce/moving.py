@@ -41,7 +41,7 @@ def carry_over(new: RoomState, old: RoomState) -> None:
     """What has been noted stays so, over a move and a resync (REQ-EPOCH-28, 29)."""
     new.noted = {**old.noted, **new.noted}
     new.equivocator = old.equivocator
-    new.changed.add(b"state")
+    new.changed |= {b"state", b"noted"}
 
 
 def move(new: RoomState, old: RoomState) -> None:

@@ -23,8 +23,9 @@ def _name(room: bytes, parent: bytes, committer: bytes) -> bytes:
 
 
 def keep(tx: Transaction, room: Room, parsed: SealedCommit, sealed: bytes) -> None:
-    """Keep a sealed commit of another member that has been taken."""
+    """Keep a sealed commit of another member that has opened the current epoch."""
     tx.put(_name(room.id, parsed.prefix, parsed.committer), sealed)
+    tidy(tx, room)
 
 
 def copies(tx: Transaction, room: Room, member: bytes, known: Lineage | None) -> list[bytes]:
@@ -45,10 +46,11 @@ def copies(tx: Transaction, room: Room, member: bytes, known: Lineage | None) ->
 
 
 def tidy(tx: Transaction, room: Room) -> None:
-    """Forget those that have opened no epoch that is kept, and may open none."""
-    prefix, epochs = _PASSED + room.id, room.state.epochs
-    opened = {(epoch.parent or b"") + epoch.opener for epoch in epochs.values()}
-    for name, _ in list(tx.scan(prefix)):
-        place = name[len(prefix) :]
-        if place not in opened and place[:8] not in epochs:
+    """Forget those that are not among the last of the path, and never will be again."""
+    wanted = {
+        _name(room.id, epoch.parent, epoch.opener)
+        for epoch in path(room.state)[:MOST] if epoch.parent is not None
+    }  # fmt: skip
+    for name, _ in list(tx.scan(_PASSED + room.id)):
+        if name not in wanted:
             tx.delete(name)

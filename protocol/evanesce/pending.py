@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from .errors import LocalError, Reason, RemoteError
-from .limits import MAX_PROOFS
+from .limits import MAX_NOTED, MAX_PROOFS
 from .operations import Operation, Resync, SetRole
 from .proofs import Proof, ProofKind, Sanction
 from .state import RoomState
@@ -21,7 +22,26 @@ def note(
     for proof in [*(Proof(ProofKind.SANCTION, each.signed) for each in sanctions), *proofs]:
         if proof not in state.noted:
             state.noted[proof] = now
-            state.changed.add(b"state")
+            state.changed.add(b"noted")
+    if len(state.noted) > MAX_NOTED:
+        _cut(state)
+
+
+def _cut(state: RoomState) -> None:
+    """Keep to the limit: first what is not pending goes, then what the author of most has noted.
+
+    So nobody can push out a removal of itself by many statements of its own.
+    """
+    valid = set(pending(state))
+    while len(state.noted) > MAX_NOTED:
+        void = [proof for proof in state.noted if proof not in valid]
+        if void:
+            oldest = void[0]
+        else:
+            authors = Counter(proof.remover or proof.member for proof in state.noted)
+            most = max(authors, key=lambda author: (authors[author], author))
+            oldest = next(p for p in state.noted if (p.remover or p.member) == most)
+        del state.noted[oldest]
 
 
 def _valid(state: RoomState, proof: Proof) -> bool:

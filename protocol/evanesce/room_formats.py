@@ -57,7 +57,7 @@ def _with_tree(records: Records) -> Records:
         value: list[Any] = decode(data, limit=_LIMIT)
         if name == b"state":
             value[0] = 3
-            value += [None, [], None, None, []]  # removal, noted, equivocator, joined, trail
+            value += [None, None, None, []]  # removal, equivocator, joined, trail
         elif name.startswith(b"epoch/"):
             *head, members = decode(value[_ROSTER], limit=_LIMIT)
             rows = [[*row[:6], 0, 0, *row[6:]] for row in members]  # sponsor, ranked
@@ -65,6 +65,7 @@ def _with_tree(records: Records) -> Records:
             # Whether one has spoken in it is not known: if it should lose, one may have strayed.
             value[_NEXT_COMMIT:] = [parents[name[6:]], None, [], None, True]
         made[name] = encode(value)
+    made[b"noted"] = encode([])
     return made
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from .chain import ReceivingChain, SendingChain
 from .errors import EvanesceError, LocalError, Reason, StorageError
 from .kept_epoch import RECORD_LIMIT, Epoch, dump_chain, load_chain
-from .limits import EPOCH_GRACE, MAX_EPOCHS, NOTED_LIFETIME, SKIPPED_LIFETIME
+from .limits import EPOCH_GRACE, MAX_EPOCHS, MAX_FORMER, NOTED_LIFETIME, SKIPPED_LIFETIME
 from .mailbox import Mailbox
 from .membership import Member, Mode, Roster
 from .primitives import Suite, suite
@@ -157,6 +157,9 @@ class RoomState:
         self.epochs[epoch.prefix] = epoch
         self.changed |= {b"state", b"directory", b"epoch/" + epoch.prefix}
         self.changed |= {b"chain/" + epoch.prefix + member for member in epoch.chains}
+        former = [member for member in self.directory if member not in self.epoch.roster]
+        for member in former[: max(0, len(former) - MAX_FORMER)]:
+            del self.directory[member]
         while len(self.epochs) > MAX_EPOCHS:
             on_path = {each.prefix for each in path(self)}
             losing = [prefix for prefix in self.epochs if prefix not in on_path]
@@ -183,7 +186,7 @@ class RoomState:
             self.changed.add(b"state")
         for proof in [p for p, since in self.noted.items() if now - since > NOTED_LIFETIME]:
             del self.noted[proof]
-            self.changed.add(b"state")
+            self.changed.add(b"noted")
         for prefix, epoch in list(self.epochs.items()):
             if epoch.superseded is not None and now - epoch.superseded > EPOCH_GRACE:
                 if prefix != self.current:
@@ -226,9 +229,10 @@ class RoomState:
                 self.weak_until,
                 [[member, request] for member, request in self.leaving.items()],
                 list(self.epochs), self.removal,
-                [[*proof.value(), since] for proof, since in self.noted.items()],
                 self.equivocator, self.joined, [list(step) for step in self.trail],
             ])  # fmt: skip
+        if name == b"noted":
+            return encode([[*proof.value(), since] for proof, since in self.noted.items()])
         if name == b"directory":
             return encode([
                 [member, c.name, None if c.mailbox is None else c.mailbox.value(), c.said]
@@ -247,6 +251,7 @@ class RoomState:
         """The names of every record this state is made of."""
         yield b"state"
         yield b"directory"
+        yield b"noted"
         for prefix, epoch in self.epochs.items():
             yield b"epoch/" + prefix
             for member in epoch.chains:
@@ -265,7 +270,7 @@ class RoomState:
         records, old = upgraded(records)
         value: list[Any] = decode(records[b"state"], limit=RECORD_LIMIT)
         (_, room, number, own, current, sending, refreshed, sent, last, removed, weak_until,
-         leaving, order, removal, noted, equivocator, joined, trail) = value  # fmt: skip
+         leaving, order, removal, equivocator, joined, trail) = value  # fmt: skip
         epochs: dict[bytes, Epoch] = {}
         known: Roster | None = None
         for prefix in order:
@@ -281,13 +286,17 @@ class RoomState:
             )
             for member, text, mailbox, said in decode(records[b"directory"], limit=RECORD_LIMIT)
         }
+        noted = {
+            Proof(ProofKind(kind), signed): since
+            for kind, signed, since in decode(records[b"noted"], limit=RECORD_LIMIT)
+        }
         state = cls(
             room, suite(number), own, current, epochs,
             None if sending is None else SendingChain(Secret(sending[0]), sending[1]),
             directory, refreshed, sent, None if last is None else (last[0], last[1]),
             dict(leaving), removed, weak_until,
             None if removal is None else as_order(removal),
-            {Proof(ProofKind(kind), signed): since for kind, signed, since in noted}, equivocator,
+            noted, equivocator,
             joined, as_trail(trail),
         )  # fmt: skip
         if old:

@@ -5,7 +5,7 @@ from typing import Any
 
 from spec.cases.committing import trail_json, trail_of
 from spec.cases.common import NOW, Json, case, operation, proofs_json, proofs_of, un
-from spec.cases.membership import ADMIN, MEMBER, OWNER, leave, roster_of
+from spec.cases.membership import ADMIN, MEMBER, OWNER, ROOM, leave, roster_of
 from spec.cases.rights import due, kept_roster
 
 from spec import reference as ref
@@ -40,8 +40,9 @@ def orders() -> Iterator[Json]:
         parent_time: int = NOW, rows: ref.Roster = roster,
     ) -> Json:  # fmt: skip
         return case(f"order-{name}", "EPOCH-20", comment, "order of commit", {
-            "roster": rows.encode().hex(), "parent_time": parent_time, "committer": who.id.hex(),
-            "time": time, "proofs": proofs_json(proofs or [])}, features="signed")  # fmt: skip
+            "room": ROOM.hex(), "roster": rows.encode().hex(), "parent_time": parent_time,
+            "committer": who.id.hex(), "time": time, "proofs": proofs_json(proofs or [])},
+            features="signed")  # fmt: skip
 
     for name, comment, who, after in (
         ("same-time", "at the time of its parent", ann, 0),

@@ -88,7 +88,9 @@ def due(
 
 def name_of(row: ref.Member) -> str:
     names = ("ann", "bob", "cid", "dan", "eve", "fay", "gus", "zoe")
-    return next(n for n in names if some_keys(f"membership-{n}").public == row.identity)
+    return next(
+        n for n in names if some_keys(f"membership-{n}").public.sign_key == row.sign_key
+    )
 
 
 def applied(
@@ -357,7 +359,7 @@ def large_cases() -> Iterator[Json]:
         role = MEMBER if n else OWNER
         rows.append(ref.Member(member, role, n, member, little(9), bytes(32), 0, 0, signed))
     ann = some_keys("membership-ann").public
-    rows[0] = rows[0]._replace(sign_key=ann.sign_key, dh_key=ann.dh_key)
+    rows[0] = rows[0]._replace(sign_key=ann.sign_key)
     full = ref.Roster(1_000, rows)
     add: list[Any] = [ref.ADD, Guests().fay, MEMBER]
     remove: list[Any] = removal(rows[1])

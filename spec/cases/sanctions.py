@@ -80,7 +80,8 @@ def check(
     name: str, data: bytes, roster: ref.Roster, comment: str, reason: str | None = None,
     mutation: str | None = None, parent: str = "removal",
 ) -> Json:  # fmt: skip
-    return case(f"membership-sanction-check-{name}", "MEM-14", comment, "check sanction", {
+    spec = "MEM-14 LIMIT-44" if name == "spared-65" else "MEM-14"
+    return case(f"membership-sanction-check-{name}", spec, comment, "check sanction", {
         "signed": data.hex(), "room": ROOM.hex(), "roster": roster.encode().hex()}, reason,
         parent=f"membership-sanction-check-{parent}" if reason else None,
         mutation=(mutation or comment) if reason else None, features="signed")  # fmt: skip
@@ -246,7 +247,7 @@ def proof_cases() -> Iterator[Json]:
         pairs = [sanctioned(each) for each in proofs]
         if name == "with-leave":
             pairs.append([ref.LEAVES, leave("ann", ann)])
-        yield applied(f"proof-{name}", comment, roster, who, operations, proofs=pairs, spec=spec)
+        yield applied(f"kind-1-{name}", comment, roster, who, operations, proofs=pairs, spec=spec)
     for name, reason, mutation, who, operations, pairs, parent in (
         ("twice", "unknown-member", "the same removal twice", bob, [],
          [sanctioned(remove_cid)] * 2, "two"),
@@ -273,8 +274,8 @@ def proof_cases() -> Iterator[Json]:
          [], [sanctioned(signed_by(eve, "eve", cid, spared=[])),
               sanctioned(due(roster, "ann", ann, bob))], "removal"),
     ):  # fmt: skip
-        yield applied(f"proof-{name}", mutation, roster, who, operations, reason, spec=spec,
-                      parent=f"proof-{parent}", mutation=mutation, proofs=pairs)  # fmt: skip
+        yield applied(f"kind-1-{name}", mutation, roster, who, operations, reason, spec=spec,
+                      parent=f"kind-1-{parent}", mutation=mutation, proofs=pairs)  # fmt: skip
 
 
 def family() -> ref.Roster:
@@ -447,16 +448,17 @@ def spared_limit() -> Iterator[Json]:
         rows = [ann, bob]
         for n in range(count):
             member = (n + 1).to_bytes(8, "big") * 4
+            body = ref.build("member entry", ROOM, member, little(9), little(9), member, 0)
             rows.append(ref.Member(member, MEMBER, n + 2, member, little(9), bytes(32), 1, 0,
-                                   ann.signed))  # fmt: skip
+                                   ref.build("signed object", body, bytes(64))))  # fmt: skip
         roster = ref.Roster(count + 2, rows)
         comment = f"the removal of one that has admitted {count}"
         yield applied(f"along-spares-{count}", comment, roster, ann, [removal(bob)],
-                      spec="MEM-07 MEM-14")  # fmt: skip
+                      spec="MEM-07 MEM-14 LIMIT-44")  # fmt: skip
         ids = [row.id[:8] for row in rows[2:]][:64]
         wrong = ids[:-1] if count == 64 else ids
         yield applied(f"along-spares-{count}-otherwise", "one less is listed" if count == 64 else
                       "the first 64 are listed", roster, ann, [
                           [ref.SANCTION, signed_by(ann, "ann", bob, None, NUMBER, wrong)]],
-                      "bad-proof", spec="MEM-07 MEM-14",
+                      "bad-proof", spec="MEM-07 MEM-14 LIMIT-44",
                       parent=f"along-spares-{count}")  # fmt: skip

@@ -115,8 +115,8 @@ MEMBERS: dict[str, tuple[Any, Any]] = {
                       {"signed": "hex"}),
     "check sanction": ({"signed": "hex", "room": ID, "roster": "hex"},
                        {"member": ID, "author": ID, "role": Maybe("int")}),
-    "order of commit": ({"roster": "hex", "parent_time": "int", "committer": ID, "time": "int",
-                         "proofs": PROOFS}, {"order": ORDER}),
+    "order of commit": ({"room": ID, "roster": "hex", "parent_time": "int", "committer": ID,
+                         "time": "int", "proofs": PROOFS}, {"order": ORDER}),
     "compare trails": ({"mine": TRAIL, "mine_time": "int", "theirs": TRAIL, "theirs_time": "int"},
                        {"wins": "bool"}),
     "apply operations": ({

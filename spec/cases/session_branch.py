@@ -103,8 +103,9 @@ def claims() -> Iterator[Json]:
     play.hear("ann", play.say("cid", "honest"))
     play.hear("ann", play.forge("cid", {5: [leading, 0]}))  # it has gone over: not judged
     play.refuse("ann", play.forge("cid", room=aside), "beyond-count")
+    play.hear("ann", play.say("bob", "and on"))
     play.hear("bob", play.forge("cid", {5: [root, 4]}), missing=5)
-    yield play.case("ann", SPOKEN, "Claims of last spoken over branches", last=False)
+    yield play.case("ann", SPOKEN, "Claims of last spoken over branches")
     yield play.case("bob", SPOKEN, "A claim that nothing contradicts")
 
 
@@ -234,4 +235,5 @@ def resynced_waives_nothing() -> Iterator[Json]:
     play.loses(by_cid, "cid", "bob")
     play.hear("bob", said)
     play.hear("bob", play.say("ann", "and on"))
-    yield play.case("bob", f"{WAIVES} MEM-13", "What it did before it was let in anew is not waived")
+    yield play.case("bob", f"{WAIVES} MEM-13",
+                    "What it did before it was let in anew is not waived")  # fmt: skip

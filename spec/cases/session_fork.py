@@ -20,6 +20,7 @@ def cases() -> Iterator[Json]:
     yield from late_loser()
     yield from early_sibling()
     yield from without_slot()
+    yield from removed_meanwhile()
 
 
 def both_orders() -> Iterator[Json]:
@@ -259,3 +260,30 @@ def without_slot() -> Iterator[Json]:
     play.hear("ann", play.say("bob", "here"))
     yield play.case("ann", "EPOCH-15", "A copy without a slot waits for that of its author")
     yield play.case("dan", "EPOCH-15", "Who is removed needs no slot", last=False)
+
+
+def removed_meanwhile() -> Iterator[Json]:
+    """Dan has been removed when a losing commit comes, and one on it, in which it has spoken."""
+    play = Play("fork-removed")
+    play.begin("ann", "bob", "cid", "dan")
+    by_bob = play.commit("bob")
+    play.apply(by_bob, "dan")
+    of_dan, of_bob = play.say("dan", "in bob's epoch"), play.say("bob", "in mine")
+    following = play.commit("bob")
+    play.apply(following, "dan")
+    later, of_bob_later = play.say("dan", "one epoch on"), play.say("bob", "one epoch on")
+    by_ann = play.commit("ann", [play.removal("dan")])
+    play.apply(by_ann, "cid")
+    play.loses(by_bob, "bob", "cid")
+    play.refuse("cid", of_dan, "unknown-member")
+    play.hear("cid", of_bob)
+    play.loses(following, "bob", "cid")
+    play.refuse("cid", later, "unknown-member")
+    play.hear("cid", of_bob_later)
+    play.apply(by_ann, "bob")
+    play.hear("bob", play.say("cid", "without dan"))
+    play.refuse("bob", of_dan, "unknown-member")
+    play.hear("bob", play.say("ann", "so it is"))
+    play.hear("cid", play.say("bob", "so it is"))
+    for who in ("bob", "cid"):
+        yield play.case(who, f"{FORK} MSG-07", "What a removed member has said in a losing epoch")

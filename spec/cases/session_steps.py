@@ -173,7 +173,8 @@ def perform(
         after, result = STEPS[step["do"]](room, owner, step, random)
     except ref.Refused as refused:
         assert repr(room) == before, "refused input has changed something"
-        held = refused.reason in ref.HELD and step["do"] in ("receive", "join")
+        waits = {"receive": ref.HELD, "join": (*ref.HELD, "already-member")}
+        held = refused.reason in waits.get(step["do"], ())
         outcome = "held" if held else "rejected"
         return room, {"outcome": outcome, "reason": refused.reason}
     assert repr(room) == before, "a room is a value"

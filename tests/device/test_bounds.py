@@ -21,6 +21,7 @@ from evanesce.limits import (
     REQUEST_LIFETIME,
 )
 from evanesce.ports import ManualClock, Outgoing, Recall
+from evanesce.tree import Lineage
 from tests.device.device_support import NOW, Actor, Store, World, refused
 from tests.device.test_repair import lose_commit, request_of
 
@@ -51,15 +52,32 @@ def test_the_copies_of_256_commits_are_kept_and_of_one_more_the_oldest_go() -> N
     """REQ-EPOCH-23."""
     store, kept, room, member = Store(), KeptCommits(), bytes(32), bytes([1] * 32)
     copy = COMMIT_COPY.build(b"sealed", bytes(48))
+    prefixes = [n.to_bytes(8, "big") for n in range(1, MAX_EPOCHS + 2)]
     with store.transaction() as tx:
-        for epoch in range(1, MAX_EPOCHS + 1):
-            kept.keep(tx, room, epoch, {member: copy}, NOW)
-        assert list(kept.copies_for(tx, room, member, None)) == list(range(1, MAX_EPOCHS + 1))
-        kept.keep(tx, room, MAX_EPOCHS + 1, {member: copy}, NOW)
-        assert list(kept.copies_for(tx, room, member, None)) == list(range(2, MAX_EPOCHS + 2))
+        for number, prefix in enumerate(prefixes[:-1], 1):
+            kept.keep(tx, room, prefix, number, {member: copy}, NOW)
+        assert list(kept.copies_for(tx, room, member, None)) == prefixes[:-1]
+        kept.keep(tx, room, prefixes[-1], MAX_EPOCHS + 1, {member: copy}, NOW)
+        assert list(kept.copies_for(tx, room, member, None)) == prefixes[1:]
     assert len(store.named(b"commit/")) == len(store.named(b"slot/")) == MAX_EPOCHS
+    known = Lineage(frozenset({prefixes[9]}), 5)
     with store.transaction() as tx:
-        assert len(KeptCommits.load(tx).copies_for(tx, room, member, 1)) == MAX_EPOCHS
+        again = KeptCommits.load(tx)
+        left = list(again.copies_for(tx, room, member, known))
+        assert left == [*prefixes[4:9], *prefixes[10:]], "but for what it has, and what was before"
+
+
+def test_copies_of_two_commits_of_one_number_are_two() -> None:
+    """REQ-EPOCH-23: a device whose commit has lost may commit again with the same number."""
+    store, kept, room, member = Store(), KeptCommits(), bytes(32), bytes([1] * 32)
+    first, second = bytes(8), bytes([1] * 8)
+    copies = [COMMIT_COPY.build(sealed, bytes(48)) for sealed in (b"lost", b"led")]
+    with store.transaction() as tx:
+        for prefix, copy in zip((first, second), copies, strict=True):
+            kept.keep(tx, room, prefix, 7, {member: copy}, NOW)
+    with store.transaction() as tx:
+        found = KeptCommits.load(tx).copies_for(tx, room, member, None)
+    assert found == dict(zip((first, second), copies, strict=True))
 
 
 async def test_a_request_counts_for_three_hours_to_the_second(

@@ -820,21 +820,21 @@ async def test_an_unknown_room_is_refused(world: World, mina: Actor) -> None:
         await room.leave()
 
 
-async def test_two_members_that_commit_at_once_are_told_of_the_fork(
+async def test_two_members_that_commit_at_once_come_together_again(
     world: World, mina: Actor, junho: Actor, sora: Actor
 ) -> None:
-    """This version does not merge them: a room that splits stays split, visibly."""
+    """REQ-EPOCH-27: all take the same one of the two; who had the other is told that it lost."""
     room = await world.group(mina, junho, sora)
     await asyncio.gather(room.refresh(), junho.room(room).refresh())
+    opened = room.transcript
     await world.settle()
+    world.check_agreement(room, mina, junho, sora)
+    assert room.transcript == opened, "the owner's comes first"
     for actor in (mina, junho, sora):
-        assert [event.reason for event in actor.told(Rejected)] == [Reason.FORK]
-    views = [actor.room(room).transcript for actor in (mina, junho, sora)]
-    assert views[0] != views[1]
-    assert views[2] in views[:2]
-    together = [mina, sora] if views[2] == views[0] else [junho, sora]
-    await together[0].room(room).send("to those who see the same room")
-    assert await together[1].heard() == ["to those who see the same room"]
+        assert actor.told(Rejected) == []
+    (lost,) = [change.lost for change in junho.told(RoomChanged)]
+    assert [person.identity for person in lost] == [junho.device.identity]
+    await world.check_talk(room, mina, junho, sora)
 
 
 # --- what is said --------------------------------------------------------------------------------

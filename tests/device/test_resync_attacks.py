@@ -164,26 +164,34 @@ async def test_an_abandoned_branch_is_handed_out_to_nobody(
     dora = await world.open("Dora")
     await junho.room(room).add(await dora.device.card())
     await world.check_talk(room, mina, junho, sora, dora)
+    world.relay.paused = True
     for who in (mina, junho):
-        world.relay.paused = True
         await who.room(room).refresh()
         await world.settle()
         world.relay.keep_back_last(dora.mailbox(room).address)
+        world.relay.paused = True
+    branch = mina.room(room).transcript[:8]
     world.relay.paused = False
     await world.relay.send([])
     await world.settle()
-    assert sora.room(room).transcript == mina.room(room).transcript
-    assert mina.room(room).transcript != junho.room(room).transcript
-    await junho.room(room).ask_resync()
+    assert mina.room(room).transcript == junho.room(room).transcript == sora.room(room).transcript
+    assert mina.room(room).transcript[:8] != branch, "Junho's commit comes first: he is the owner"
+    for_dora = [name for name in mina.store.named(b"slot/" + room.id + branch)
+                if name.endswith(dora.device.room(room.id).own_id)]  # fmt: skip
+    assert len(for_dora) == 1
+    await mina.room(room).ask_resync()
     await world.settle()
-    await mina.room(room).resync(mina.person(room, junho))
+    await junho.room(room).resync(junho.person(room, mina))
     await minutes(world, 2)
-    await world.put_payload(junho.mailbox(room), request_of(dora, room, world.clock.now()))
+    assert not [name for name in mina.store.contents()
+                if branch in name and name.startswith((b"slot/", b"commit/"))]  # fmt: skip
+    await world.put_payload(mina.mailbox(room), request_of(dora, room, world.clock.now()))
     await world.settle()
     await mina.room(room).send("still there?")
     for _ in range(12):
         await world.advance(600)
     world.check_agreement(mina.room(room), mina, junho, sora, dora)
+    await world.check_talk(room, mina, junho, sora, dora)
 
 
 async def test_a_grant_of_before_does_not_make_a_device_fresh_that_was_put_back(

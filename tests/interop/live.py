@@ -15,13 +15,14 @@ import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random as Random_
 from typing import Any, NamedTuple
 
 import pytest
 
 from evanesce.content import Burn, Evaporation, Said, Viewed
 from evanesce.errors import HeldError, LocalError, RemoteError
-from evanesce.formats import COMMIT_COPY
+from evanesce.formats import COMMIT_COPY, MESSAGE
 from evanesce.founding import Invited
 from evanesce.identity import IdentityKeys
 from evanesce.keypackage import KeyPackage, KeyPackageKeys
@@ -32,6 +33,7 @@ from evanesce.primitives import Random
 from evanesce.repair import RepairRequest
 from evanesce.resync import ResyncRequest
 from evanesce.room import Room
+from evanesce.wire import peek_type
 
 NODE = Path(os.environ.get("EVANESCE_NODE") or Path(__file__).parent / "node")
 NOW = 1_700_000_000
@@ -214,6 +216,8 @@ def test_a_group_founded_here(  # noqa: PLR0915  one conversation
         own.room.receive(lingering, NOW)
     secret = own.say("without you")
     haru.hears(secret, "without you")
+    junho.refuses(secret, "unknown-epoch", "held")  # a better commit could bring it back
+    junho.did("looked", "look", now=NOW + 259_201)
     junho.refuses(secret, "room-closed")
     said = junho.ask("send", content=Said("?", NOW, Evaporation()).encode().hex(), now=NOW)
     assert (said["outcome"], said["reason"]) == ("rejected", "room-closed")
@@ -411,11 +415,17 @@ def test_repair_in_both_directions(peer: Callable[[str], Peer]) -> None:
     assert told == {"member": own.room.own_id.hex(), "copies": [copy.hex()]}
     own.room.apply(copy, NOW)
     same_place(own, junho)
-    for _ in range(9):
-        junho.did("repair request", "receive", data=request, now=NOW)
-    junho.refuses(bytes.fromhex(request), "too-many-requests")
+    junho.refuses(bytes.fromhex(request), "replay")
+
+    def ask(time: int) -> str:
+        made = RepairRequest.make(own.keys, own.room.id, own.room.own_id, prefix, time)
+        return made.signed.hex()
+
+    for n in range(1, 10):
+        junho.did("repair request", "receive", data=ask(NOW + n), now=NOW)
+    junho.refuses(bytes.fromhex(ask(NOW + 10)), "too-many-requests")
     junho.hears(own.say("got it"), "got it")  # and so it has the copy
-    told = junho.did("repair request", "receive", data=request, now=NOW + 10_801)
+    told = junho.did("repair request", "receive", data=ask(NOW + 10_800), now=NOW + 10_800)
     assert told["copies"] == []
 
 
@@ -435,3 +445,352 @@ def test_viewed_and_burn_in_both_directions(peer: Callable[[str], Peer]) -> None
         said = junho.did("sent", "send", content=there.encode().hex(), now=NOW)["message"]
         assert own.room.receive(bytes.fromhex(said), NOW).content == there
     junho.hears(own.say("quiet"), "quiet")
+
+
+def commits(peer: Peer, *operations: Any, now: int = NOW) -> dict[bytes, bytes]:
+    """Have it commit, and return the copies for the others."""
+    return peer.copies(peer.did("committed", "commit", operations=list(operations), guests=[],
+                                directory=[], now=now))  # fmt: skip
+
+
+def takes(peer: Peer, copy: bytes, event: str, now: int = NOW) -> None:
+    peer.did(event, "receive", data=copy.hex(), now=now)
+
+
+def test_both_commit_at_once(peer: Callable[[str], Peer]) -> None:
+    """Three commits on one epoch, each seen in another order: all come to the first by rank."""
+    junho, haru = peer("junho"), peer("haru")
+    own = group_founded_here(junho, haru)
+    me, its_id, other_id = own.room.roster.members
+    before = own.say("before")
+    for each in (junho, haru):
+        each.hears(before, "before")
+    here = own.room.commit(own.keys, [SetRole(its_id, Role.ADMIN)], [], NOW, random).copies
+    there, elsewhere = commits(junho), commits(haru)
+    from_here, from_there = own.say("on mine"), junho.say("on mine too")
+    from_elsewhere = haru.say("and on mine")
+
+    assert not own.room.apply(elsewhere[me], NOW).leads
+    assert not own.room.apply(there[me], NOW).leads
+    own = own.restarted()
+    takes(junho, elsewhere[its_id], "lost")
+    takes(junho, here[its_id], "committed")
+    junho.did("restarted", "restart")
+    takes(haru, there[other_id], "committed")  # of two members the senior comes first
+    takes(haru, here[other_id], "committed")
+    for each in (junho, haru):
+        same_place(own, each)
+    assert own.room.roster[its_id].role is Role.ADMIN
+
+    own.hears(from_there, "on mine too")  # what was said in losing epochs is heard as well
+    own.hears(from_elsewhere, "and on mine")
+    for each in (junho, haru):
+        each.hears(from_here, "on mine")
+    haru.hears(from_there, "on mine too")
+    junho.hears(from_elsewhere, "and on mine")
+
+    word = junho.say("together again")  # it has strayed, and says so
+    own.hears(word, "together again")
+    haru.hears(word, "together again")
+    junho.refuses(here[its_id], "replay")
+    word, answer = own.say("as before"), haru.say("as ever")
+    junho.hears(word, "as before")
+    haru.hears(word, "as before")
+    junho.hears(answer, "as ever")
+    own.hears(answer, "as ever")
+
+    refreshed = commits(haru)  # its own has lost: it commits again
+    own.room.apply(refreshed[me], NOW)
+    takes(junho, refreshed[its_id], "committed")
+    for each in (junho, haru):
+        same_place(own, each)
+    own.hears(haru.say("healed"), "healed")
+
+
+def test_the_library_is_moved_to_the_commit_of_the_other_side(peer: Callable[[str], Peer]) -> None:
+    """There the founder has committed; what was said on both sides is read on both."""
+    mina, junho = IdentityKeys.generate(random), peer("junho")
+    keys = own_package(mina)
+    made = junho.did("founded", "found", policy=POLICY, name="Junho", mailbox=junho.mailbox,
+                     guests=[guest_json(keys.package, 1)], now=NOW)  # fmt: skip
+    own = Own(mina, Room.join(mina, keys, bytes.fromhex(made["invitations"][0]), NOW)[0])
+    me, its_id = own.room.own_id, bytes.fromhex(made["me"])
+    for turn in range(3):
+        now = NOW + turn
+        here, there = own.room.commit(mina, [], [], now, random).copies, commits(junho, now=now)
+        word, answer = own.say(f"here {turn}", now), junho.say(f"there {turn}", now)
+        applied = own.room.apply(there[me], now)
+        assert applied.leads
+        assert applied.lost == (me,)
+        takes(junho, here[its_id], "lost", now)
+        same_place(own, junho)
+        junho.hears(word, f"here {turn}", now)
+        own.hears(answer, f"there {turn}", now)
+        own = own.restarted()
+        junho.hears(own.say(f"both {turn}", now), f"both {turn}", now)
+    assert own.room.refresh_due(NOW + 3)
+    earlier = own.room.commit(mina, [], [], NOW + 3, random).copies[its_id]
+    late = commits(junho, now=NOW + 3_700)[me]  # of a later hour: the founder's rank is not asked
+    takes(junho, earlier, "committed", NOW + 3_700)
+    assert not own.room.apply(late, NOW + 3_700).leads
+    same_place(own, junho)
+
+
+def test_a_removal_that_has_lost_is_made_again(peer: Callable[[str], Peer]) -> None:
+    """Each side brings the removal of the other back as a proof, and says nothing before."""
+    junho, haru, noa = peer("junho"), peer("haru"), peer("noa")
+    own = group_founded_here(junho, haru, noa)
+    me, its_id, second, third = own.room.roster.members
+    raised = own.room.commit(own.keys, [SetRole(its_id, Role.ADMIN)], [], NOW, random).copies
+    for each, who in ((junho, its_id), (haru, second), (noa, third)):
+        takes(each, raised[who], "committed")
+
+    refresh = own.room.commit(own.keys, [], [], NOW, random).copies
+    removal = commits(junho, {"sanction": {"member": second.hex(), "role": None}})
+    takes(noa, removal[third], "committed")
+    assert not own.room.apply(removal[me], NOW).leads
+    for each, who in ((junho, its_id), (noa, third)):
+        takes(each, refresh[who], "committed")
+    takes(haru, refresh[second], "committed")
+    with pytest.raises(LocalError, match="removal-pending"):
+        own.say("too early")
+    said = noa.ask("send", content=Said("?", NOW, Evaporation()).encode().hex(), now=NOW)
+    assert (said["outcome"], said["reason"]) == ("rejected", "removal-pending")
+    brought_back = commits(noa)  # of no right of its own
+    assert [member.id for member in own.room.apply(brought_back[me], NOW).removed] == [second]
+    takes(junho, brought_back[its_id], "committed")
+    takes(haru, brought_back[second], "removed")
+
+    removal_here = own.room.commit(
+        own.keys, [Remove(third, own.room.roster[third].admission)], [], NOW + 3_700, random
+    ).copies  # fmt: skip
+    earlier = commits(junho, now=NOW + 60)
+    takes(junho, removal_here[its_id], "lost", NOW + 3_700)
+    applied = own.room.apply(earlier[me], NOW + 3_700)
+    assert applied.leads
+    assert [member.id for member in applied.added] == [third]
+    again = commits(junho, now=NOW + 3_700)
+    assert [member.id for member in own.room.apply(again[me], NOW + 3_700).removed] == [third]
+    same_place(own, junho)
+    junho.hears(own.say("two of us", NOW + 3_700), "two of us", NOW + 3_700)
+
+
+def guest_by(package: KeyPackage, prekey: int) -> dict[str, Any]:
+    return {**guest_json(package), "prekey": prekey}
+
+
+def test_its_joiner_is_moved_from_the_branch_that_has_lost(peer: Callable[[str], Peer]) -> None:
+    """Both sides admit it at once. It comes in by the commit that loses, and goes over."""
+    junho, haru = peer("junho"), peer("haru")
+    own = group_founded_here(junho)
+    me, its_id = own.room.roster.members
+    raised = own.room.commit(own.keys, [SetRole(its_id, Role.ADMIN)], [], NOW, random).copies
+    takes(junho, raised[its_id], "committed")
+
+    package = haru.package()
+    here = own.room.commit(own.keys, [], [Invited(package, 0, Role.MEMBER)], NOW, random)
+    made = junho.did("committed", "commit", operations=[], guests=[guest_by(package, 1)],
+                     directory=[], now=NOW)  # fmt: skip
+    (first,), (second,) = made["invitations"], here.invitations.values()
+    joined = haru.did("joined", "join", invitation=first, now=NOW)
+    word, answer = junho.say("on the branch that loses"), haru.say("here I am")
+    applied = own.room.apply(junho.copies(made)[me], NOW)
+    assert not applied.leads
+    takes(junho, here.copies[its_id], "committed")
+    moved = haru.did("moved", "join", invitation=second.hex(), now=NOW)
+    assert moved["me"] == joined["me"]  # the same package at the same place of both commits
+    assert moved["transcript"] == own.room.transcript.hex()
+    haru.did("restarted", "restart")
+    haru.hears(word, "on the branch that loses")  # what was on its way is still read
+    own.hears(answer, "here I am")
+    junho.hears(answer, "here I am")
+    for each in (junho, haru):
+        same_place(own, each)
+    word = haru.say("moved")
+    own.hears(word, "moved")
+    junho.hears(word, "moved")
+
+    yuna = peer("yuna")  # the other way round she stays where she is
+    package = yuna.package()
+    here = own.room.commit(own.keys, [], [Invited(package, 0, Role.MEMBER)], NOW, random)
+    made = junho.did("committed", "commit", operations=[], guests=[guest_by(package, 1)],
+                     directory=[], now=NOW)  # fmt: skip
+    (second,) = here.invitations.values()
+    yuna.did("joined", "join", invitation=second.hex(), now=NOW)
+    told = yuna.ask("join", invitation=made["invitations"][0], now=NOW)
+    assert (told["outcome"], told["reason"]) == ("held", "already-member")
+    same_place(own, yuna)
+
+
+def test_a_joiner_of_this_library_is_moved_to_the_branch_of_the_other_side(
+    peer: Callable[[str], Peer],
+) -> None:
+    """The owner there has admitted it as well; only the trail of that one wins."""
+    sora, mina, junho = IdentityKeys.generate(random), IdentityKeys.generate(random), peer("junho")
+    keys = own_package(mina)
+    made = junho.did("founded", "found", policy=POLICY, name="Junho", mailbox=junho.mailbox,
+                     guests=[guest_json(keys.package, 1)], now=NOW)  # fmt: skip
+    own = Own(mina, Room.join(mina, keys, bytes.fromhex(made["invitations"][0]), NOW)[0])
+    me, its_id = own.room.own_id, bytes.fromhex(made["me"])
+
+    its_keys = own_package(sora)
+    here = own.room.commit(mina, [], [Invited(its_keys.package, 0, Role.MEMBER)], NOW, random)
+    there = junho.did("committed", "commit", operations=[], directory=[], now=NOW,
+                      guests=[guest_by(its_keys.package, 1)])  # fmt: skip
+    (losing,) = here.invitations.values()
+    first = Room.join(sora, its_keys, losing, NOW)[0]
+    second = Room.join(sora, its_keys, bytes.fromhex(there["invitations"][0]), NOW)[0]
+    late = own.say("on the branch that loses")
+    assert not first.moves(second, own.room.roster[me].identity, NOW)
+    assert second.moves(first, own.room.roster[its_id].identity, NOW)
+    second.take_over(first, moved=True)
+    joiner = Own(sora, second).restarted()
+    joiner.hears(late, "on the branch that loses")
+    assert own.room.apply(junho.copies(there)[me], NOW).leads
+    takes(junho, here.copies[its_id], "lost")
+    junho.hears(late, "on the branch that loses")
+    for each in (own, joiner):
+        same_place(each, junho)
+    word = joiner.say("moved")
+    junho.hears(word, "moved")
+    own.hears(word, "moved")
+
+
+class Anybody:
+    """A device of either side in a room where everybody does as it likes."""
+
+    def __init__(self, device: Own | Peer, member: bytes) -> None:
+        self.device = device
+        self.member = member
+        self.waiting: list[bytes] = []  # what has not come yet, or was held
+        self.refused: list[str] = []
+
+    def commit(self, wish: tuple[bytes, int | None] | None, now: int) -> dict[bytes, bytes]:
+        """Commit, if it may, with a member to remove (None) or to give a role."""
+        if isinstance(self.device, Peer):
+            return self._commit_there(self.device, wish, now)
+        room, wishes = self.device.room, []
+        if wish is not None:
+            member, role = wish
+            if member not in room.roster:
+                return {}
+            target = room.roster[member]
+            wishes = [Remove(target.id, target.admission) if role is None
+                      else SetRole(target.id, Role(role))]  # fmt: skip
+        try:
+            return room.commit(self.device.keys, wishes, [], now, random).copies
+        except LocalError:
+            return {}
+
+    def _commit_there(
+        self, peer: Peer, wish: tuple[bytes, int | None] | None, now: int
+    ) -> dict[bytes, bytes]:
+        for lowers in (True, False):  # it is told whether a role is lower; try both
+            operations: list[Any] = []
+            if wish is not None:
+                member, role = wish
+                operations = (
+                    [{"sanction": {"member": member.hex(), "role": role}}]
+                    if lowers or role is None else [[2, {"bin": member.hex()}, role]]
+                )  # fmt: skip
+            answer = peer.ask("commit", operations=operations, guests=[], directory=[], now=now)
+            if answer["outcome"] == "event":
+                return peer.copies(answer["out"])
+        return {}
+
+    def say(self, now: int) -> bytes | None:
+        """Say something, if it may."""
+        content = Said("word", now, Evaporation())
+        if isinstance(self.device, Peer):
+            answer = self.device.ask("send", content=content.encode().hex(), now=now)
+            return bytes.fromhex(answer["out"]["message"]) if "out" in answer else None
+        try:
+            return self.device.room.send(self.device.keys, content, now, random).message
+        except LocalError:
+            return None
+
+    def takes(self, data: bytes, now: int) -> None:
+        """Let something come, and note what is refused; what is held waits."""
+        reason, held = None, False
+        if isinstance(self.device, Peer):
+            answer = self.device.ask("receive", data=data.hex(), now=now)
+            reason, held = answer.get("reason"), answer["outcome"] == "held"
+        else:
+            try:
+                if peek_type(data) == MESSAGE.type:
+                    self.device.room.receive(data, now)
+                else:
+                    self.device.room.apply(data, now)
+            except HeldError as error:
+                reason, held = error.reason, True
+            except RemoteError as error:
+                reason = error.reason
+        if held:
+            self.waiting.append(data)
+        elif reason is not None:
+            self.refused.append(str(reason))
+
+    def place(self) -> str | None:
+        """The secret of its current epoch; None if it has been removed."""
+        if isinstance(self.device, Peer):
+            told = self.device.ask("export", label=b"live".hex(), size=48)
+            return str(told["out"]["secret"]) if "out" in told else None
+        try:
+            return self.device.room.export(b"live", 48).hex()
+        except LocalError:
+            return None
+
+
+def anybody_in_one_room(peer: Callable[[str], Peer]) -> list[Anybody]:
+    """Two devices of each side: an owner and a member here, an owner and an admin there."""
+    junho, haru = peer("junho"), peer("haru")
+    mina, sora = IdentityKeys.generate(random), IdentityKeys.generate(random)
+    keys = own_package(sora)
+    guests = [Invited(junho.package(), 0, Role.OWNER), Invited(haru.package(), 0, Role.ADMIN),
+              Invited(keys.package, 0, Role.MEMBER)]  # fmt: skip
+    room, invitations = Room.found(mina, Policy(Mode.SIGNED), guests, "Mina",
+                                   MailboxKeys.generate(random).mailbox, NOW, random)  # fmt: skip
+    its_id, other_id, third = invitations
+    for each, who in ((junho, its_id), (haru, other_id)):
+        each.did("joined", "join", invitation=invitations[who].hex(), now=NOW)
+    joined = Room.join(sora, keys, invitations[third], NOW)[0]
+    return [Anybody(Own(mina, room), room.own_id), Anybody(junho, its_id),
+            Anybody(haru, other_id), Anybody(Own(sora, joined), third)]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_they_do_at_once_all_come_to_one_place(
+    peer: Callable[[str], Peer], seed: int
+) -> None:
+    """Commits, removals, roles and words at random, in any order: then one secret for all."""
+    chance = Random_(seed)
+    everybody = anybody_in_one_room(peer)
+    now = NOW
+    for _ in range(60):
+        now += chance.randrange(1_200)
+        who = chance.choice(everybody)
+        if who.waiting and chance.random() < 0.5:
+            who.takes(who.waiting.pop(chance.randrange(len(who.waiting))), now)
+            continue
+        sent: dict[bytes, bytes] = {}
+        if chance.random() < 0.5:
+            word = who.say(now)
+            if word is not None:
+                sent = {each.member: word for each in everybody if each is not who}
+        else:
+            member = chance.choice([each.member for each in everybody if each is not who])
+            wish = (member, chance.choice([None, 0, 1, 1, 2])) if chance.random() < 0.6 else None
+            sent = who.commit(wish, now - chance.choice([0, 0, 5_000]))
+        for each in everybody:
+            if each.member in sent:
+                each.waiting.append(sent[each.member])
+    for _ in range(40):
+        for each in everybody:
+            come, each.waiting = each.waiting, []
+            chance.shuffle(come)
+            for data in come:
+                each.takes(data, now)
+    places = {place for each in everybody if (place := each.place()) is not None}
+    assert len(places) == 1
+    refused = {reason for each in everybody for reason in each.refused}
+    assert refused <= {"unknown-member"}, refused  # late words of a removed one

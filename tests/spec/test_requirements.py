@@ -13,8 +13,9 @@ import pytest
 
 from evanesce import errors, formats, limits, relay_formats, wire
 from evanesce.membership import Mode, Role
-from evanesce.operations import LEAVE_PROOF
+from evanesce.message import STRAYED
 from evanesce.primitives import SUITES
+from evanesce.proofs import ProofKind
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "spec").glob("*.md"))}
@@ -258,12 +259,17 @@ def test_other_numbers_are_those_of_the_code() -> None:
     assert named["role"] == {role.value: role.name.lower() for role in Role}
     assert named["operation"] == {
         formats.ADD: "add",
-        formats.REMOVE: "remove",
+        formats.SANCTIONED: "sanction",
         formats.SET_ROLE: "set role",
         formats.SET_POLICY: "set policy",
         formats.RESYNC: "resync",
     }
-    assert named["kind of proof"][LEAVE_PROOF] == "leave request"
+    assert named["kind of proof"] == {
+        ProofKind.LEAVE.value: "leave request",
+        ProofKind.SANCTION.value: "sanction",
+    }
+    (flag,) = [value for name, value, _ in rows(CONSTANTS, "2.5") if name == "flag of a header"]
+    assert flag == f"bit {STRAYED.bit_length() - 1}"
 
 
 # --- reason codes --------------------------------------------------------------------------------
@@ -328,6 +334,8 @@ EXPECTED: dict[str, tuple[int, ...]] = {
     "41": (limits.RETENTION_MIN,),
     "42": (limits.QUARTER,),
     "43": (limits.NOTICE_LIFETIME,),
+    "44": (limits.MAX_SPARED,),
+    "45": (limits.NOTED_LIFETIME,),
 }
 
 
@@ -344,6 +352,10 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 def test_every_limit_of_the_code_is_in_the_specification() -> None:
     units = {"HOUR", "DAY"}
+    bucket = re.search(r"bucket +=.* div ([0-9,]+)\n", CHAPTERS["10-epoch.md"])
+    assert bucket is not None
+    assert number(bucket[1]) == limits.FORK_BUCKET, "part of a formula, and no limit"
+    units.add("FORK_BUCKET")
     values = {value for entry in EXPECTED.values() for value in entry}
     assert {
         name

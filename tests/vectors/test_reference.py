@@ -29,9 +29,10 @@ from evanesce.keypackage import KeyPackageKeys
 from evanesce.limits import PACKAGE_LIFETIME, SIGNED_PREKEY_ROTATION
 from evanesce.mailbox import MailboxKeys
 from evanesce.membership import Mode, Policy, Role
-from evanesce.operations import Operation, Remove, SetPolicy, SetRole
+from evanesce.operations import Remove, SetPolicy, SetRole, Wish
 from evanesce.room import Room
 from evanesce.secret import Secret
+from evanesce.tree import as_trail
 from spec import reference as ref
 
 SPEC = Path(__file__).parents[2] / "spec"
@@ -386,7 +387,8 @@ def a_room(mode: Mode, roles: list[int], *, may_add: bool = False) -> list[Place
     places[0].room_seed = founded.room_seed
     for person, keys, sealed in zip(people[1:], packages, founded.invitations, strict=True):
         joined, _ = Room.join(person.lib, keys[0], sealed, NOW)
-        epoch, me = ref.join_room(person.ref, keys[1], sealed, NOW)
+        epoch, me, trail = ref.join_room(person.ref, keys[1], sealed, NOW)
+        assert as_trail(trail) == joined.state.trail
         assert me == joined.own_id
         places.append(Place(person, joined, epoch, keys[1].leaf))
         places[-1].room_seed = keys[1].room_seed
@@ -422,16 +424,17 @@ def test_a_group_commit(  # noqa: PLR0915  one story
     me = places[committer % len(places)]
     ids = [place.room.own_id for place in places]
     rows = {member.id: member for member in me.room.roster}
-    mine: list[Operation] = []
+    mine: list[Wish] = []
     theirs: list[list[Any]] = []
     for kind, one, two in chosen:
         target = ids[one % len(ids)]
         if kind == "remove":
             mine.append(Remove(target, rows[target].admission))
-            theirs.append([ref.REMOVE, target, rows[target].admission])
+            theirs.append([ref.SANCTION, target, None])
         elif kind == "role":
             mine.append(SetRole(target, Role(two)))
-            theirs.append([ref.SET_ROLE, target, two])
+            demotes = target != me.room.own_id and two < rows[target].role
+            theirs.append([ref.SANCTION if demotes else ref.SET_ROLE, target, two])
         else:
             mine.append(SetPolicy(Policy(Mode.SIGNED, bool(one), Evaporation(None, two))))
             theirs.append([ref.SET_POLICY, [1, bool(one), None, two]])
@@ -452,10 +455,11 @@ def test_a_group_commit(  # noqa: PLR0915  one story
     for member, contact in me.room.directory.items():
         box = contact.mailbox
         directory[member] = contact.name, None if box is None else ref.Mailbox(*box.value())
-    proofs = ref.pending_proofs(me.epoch, me.room.own_id, kept, theirs)
     their_room = me.epoch, me.person.ref, me.room.own_id, me.room_seed
-    what = theirs, guests, proofs, directory
-    expected = outcome(lambda: ref.make_commit(*their_room, *what, NOW, me.person.randoms[1]))
+    trail: ref.Trail = [(me.epoch.prefix, None)]
+    expected = outcome(lambda: ref.make_commit(
+        *their_room, theirs, guests, [], kept, directory, NOW, me.person.randoms[1], trail
+    ))  # fmt: skip
     got = outcome(
         lambda: me.room.commit(me.person.lib, mine, invited, NOW, me.person.randoms[0])
     )
@@ -470,15 +474,18 @@ def test_a_group_commit(  # noqa: PLR0915  one story
             continue
         copy = expected.copies[place.room.own_id]
         applied = place.room.apply(copy, NOW)
-        epoch = ref.apply_commit(place.epoch, place.room.own_id, place.leaf, copy, NOW)
-        assert applied.removed_self == place.room.closed == (epoch is None)
-        if epoch is not None:
-            assert epoch.transcript == expected.epoch.transcript
-            Place(place.person, place.room, epoch, place.leaf)
+        taken = ref.apply_commit(place.epoch, place.room.own_id, place.leaf, copy, NOW)
+        assert isinstance(taken, ref.Taken)
+        assert applied.removed_self == place.room.closed == taken.removes_me
+        if not taken.removes_me:
+            assert taken.epoch.transcript == expected.epoch.transcript
+            assert place.room.state.epoch.order == me.room.state.epoch.order == tuple(taken.order)
+            Place(place.person, place.room, taken.epoch, place.leaf)
     for sealed in expected.invitations:
         joined, _ = Room.join(new.lib, keys[0], sealed, NOW)
-        epoch, own = ref.join_room(new.ref, keys[1], sealed, NOW)
+        epoch, own, trail = ref.join_room(new.ref, keys[1], sealed, NOW)
         assert own == joined.own_id
+        assert as_trail(trail) == joined.state.trail
         Place(new, joined, epoch, keys[1].leaf)
 
 

@@ -12,6 +12,7 @@ from spec.cases.common import EXPIRY, NOW
 from spec.cases.membership import ADMIN, MEMBER, OWNER, ROOM, leave, roster_of
 from spec.cases.repair_requests import repair_request_cases
 from spec.cases.requests import HOURS_72, asks, keys_of, package_of
+from spec.cases.sanctions import sanction_cases
 
 from evanesce.conformance.library import OPERATIONS
 from evanesce.errors import EvanesceError
@@ -25,9 +26,12 @@ PEOPLE = st.sampled_from(["ann", "bob", "cid"])
 MOMENTS = st.sampled_from([
     NOW - HOURS_72 - 1, NOW - HOURS_72, NOW - 1, NOW, NOW + 1, NOW + 300, NOW + 301,
 ])  # fmt: skip
+NUMBER = 4
 SEEN: dict[str, set[str]] = {}
 ALIKE = settings(deadline=None, derandomize=True)  # so that what has to come up does come up
-assert callable(repair_request_cases)  # its module has registered the operations
+# Their modules have registered the operations.
+assert callable(repair_request_cases)
+assert callable(sanction_cases)
 
 
 def outcome(function: Callable[[], Any]) -> Any:
@@ -132,29 +136,67 @@ def test_repair_requests() -> None:
 
 
 @st.composite
+def sanctions(draw: st.DrawFn, who: str) -> bytes:
+    """A removal or demotion of a member, by another."""
+    author = draw(PEOPLE)
+    row, signer = ROSTER.find(IDS[who]), draw(mostly(author, *others("ann", "bob", but=author)))
+    role = draw(st.sampled_from([None, None, MEMBER, ADMIN]))
+    return ref.sign_sanction(
+        keys_of(signer), draw(mostly(ROOM, bytes(32))), row.id,
+        draw(mostly(row.admission, bytes(32))), IDS[author], role,
+        draw(mostly(NUMBER, 0, NUMBER + 1, 2**32 - 1)),
+        draw(mostly(None if role is not None else [], [bytes(8)], None)),
+    )  # fmt: skip
+
+
+@settings(ALIKE, max_examples=300)
+@given(st.data(), PEOPLE, st.integers(0, 320), mostly(False, True))
+def sanction(data: st.DataObject, who: str, at: int, damage: bool) -> None:
+    signed = bytearray(data.draw(sanctions(who)))
+    if damage:
+        signed[at % len(signed)] ^= 1
+    agree("check sanction", {
+        "signed": signed.hex(), "room": ROOM.hex(), "roster": ROSTER.encode().hex()
+    })  # fmt: skip
+
+
+def test_sanctions() -> None:
+    sanction()
+    reasons = {"valid", "bad-proof", "not-entitled", "bad-signature"}
+    assert reasons - SEEN["check sanction"] == set()
+
+
+@st.composite
 def operations(draw: st.DrawFn) -> list[Any]:
     who, request = draw(requests())
     row = ROSTER.find(IDS[who])
     return list(draw(st.sampled_from([
         [ref.RESYNC, request], [ref.RESYNC, request], [ref.RESYNC, request],
-        [ref.REMOVE, row.id, row.admission], [ref.SET_ROLE, row.id, ADMIN],
+        [ref.SANCTION, draw(sanctions(who))], [ref.SET_ROLE, row.id, ADMIN],
         [ref.ADD, package_of("eve"), MEMBER],
     ])))  # fmt: skip
 
 
 @settings(ALIKE, max_examples=300)
-@given(PEOPLE, st.lists(operations(), max_size=4), st.lists(PEOPLE, max_size=1), rosters())
+@given(PEOPLE, st.lists(operations(), max_size=4), st.lists(PEOPLE, max_size=1), rosters(),
+       st.lists(PEOPLE.flatmap(sanctions), max_size=2))  # fmt: skip
 def applied(
-    committer: str, operations: list[list[Any]], leaving: list[str], roster: ref.Roster
+    committer: str,
+    operations: list[list[Any]],
+    leaving: list[str],
+    roster: ref.Roster,
+    sanctioned: list[bytes],
 ) -> None:
-    proofs = [leave(who, ROSTER.find(IDS[who])) for who in leaving]
+    proofs = [[ref.LEAVES, leave(who, ROSTER.find(IDS[who])).hex()] for who in leaving]
+    proofs += [[ref.SANCTIONED, each.hex()] for each in sanctioned]
     agree("apply operations", {
         "roster": roster.encode().hex(), "policy": rights.MAY_ADD, "suite": 1, "room": ROOM.hex(),
         "transcript": rights.TRANSCRIPT.hex(), "committer": IDS[committer].hex(), "time": NOW,
-        "operations": common.tagged(operations), "proofs": [each.hex() for each in proofs],
+        "operations": common.tagged(operations), "proofs": proofs, "number": NUMBER,
     })  # fmt: skip
 
 
 def test_operations_with_a_resync() -> None:
     applied()
-    assert {"valid", "not-entitled", "unknown-member"} <= SEEN["apply operations"]
+    reasons = {"valid", "not-entitled", "unknown-member", "bad-proof"}
+    assert reasons <= SEEN["apply operations"]

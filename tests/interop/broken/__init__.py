@@ -17,6 +17,8 @@ from . import (  # noqa: F401  imported to register their flaws
     requests,
     restarts,
     resyncs,
+    sanctions,
+    trees,
 )
 from .flaw import FLAWS, Flaw, patched
 

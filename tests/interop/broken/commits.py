@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from evanesce import commit, epoch, founding, group, operations, turn
+from evanesce import applying, commit, epoch, founding, group, operations, turn
 from evanesce.commit import SignedCommit
 from evanesce.errors import Reason, RemoteError
 from evanesce.formats import COMMIT, COMMIT_COPY, MEMBER_ENTRY
 from evanesce.identity import open_signed
 from evanesce.membership import Credential
+from evanesce.proofs import Sanction
 from evanesce.state import RoomState
 from evanesce.wire import decode, kind_of
 
@@ -25,7 +26,7 @@ from .flaw import Patch, flaw
 )
 def _(patch: Patch) -> None:
     """Computes the new roster, and does not compare it with what was committed."""
-    patch.here(group, "equal", lambda a, b: True)
+    patch.here(applying, "equal", lambda a, b: True)
 
 
 @flaw(
@@ -57,41 +58,57 @@ def _(patch: Patch) -> None:
     patch.here(SignedCommit, "verify", verify)
 
 
+class _Like(bytes):
+    """A field that is equal to whatever has the same first bytes, so many."""
+
+    size = 8
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, bytes) and self[: self.size] == other[: self.size]
+
+    __hash__ = bytes.__hash__
+
+
+class _LikeAny(_Like):
+    size = 0
+
+
+def _placing(patch: Patch, place: int, like: type[_Like]) -> None:
+    """Compare one field of where a commit says that it belongs in another way."""
+
+    class Placed:
+        @staticmethod
+        def parse(data: bytes) -> list[Any]:
+            fields = COMMIT.parse(data)
+            fields[place] = like(fields[place])
+            return fields
+
+    patch.here(applying, "COMMIT", Placed)
+
+
 @flaw("transcript-by-prefix", "room-apply-inner-transcript")
 def _(patch: Patch) -> None:
     """Compares eight bytes of the transcript, as messages do."""
-    strict = vars(group)["_check_commit"]
-
-    def check(state: Any, parent: Any, committer: Any, its: Any, now: int) -> Any:
-        if its.transcript[:8] == parent.transcript[:8]:
-            its = replace(its, transcript=parent.transcript)
-        return strict(state, parent, committer, its, now)
-
-    patch.here(group, "_check_commit", check)
+    _placing(patch, 2, _Like)
 
 
 @flaw("inner-committer-not-compared", "room-apply-inner-committer")
 def _(patch: Patch) -> None:
     """Compares all but the committer's name inside the commit with the one outside."""
-    strict = vars(group)["_check_commit"]
-
-    def check(state: Any, parent: Any, committer: Any, its: Any, now: int) -> Any:
-        return strict(state, parent, committer, replace(its, committer=committer.id), now)
-
-    patch.here(group, "_check_commit", check)
+    _placing(patch, 3, _LikeAny)
 
 
 @flaw("entry-version-not-checked", "room-apply-entry-version-0", "room-apply-entry-version-2")
 def _(patch: Patch) -> None:
     """Takes a member entry of any version: an old one can come back."""
-    strict = vars(group)["_check_commit"]
+    strict = vars(applying)["_check_commit"]
 
     def check(state: Any, parent: Any, committer: Any, its: Any, now: int) -> Any:
         credential = Credential.parse(its.entry, state.id, committer.id, committer.identity)
         before = replace(committer.credential, version=credential.version - 1)
         return strict(state, parent, replace(committer, credential=before), its, now)
 
-    patch.here(group, "_check_commit", check)
+    patch.here(applying, "_check_commit", check)
 
 
 @flaw("expired-accepted", "room-apply-add-expired", "membership-apply-add-expired")
@@ -101,7 +118,7 @@ def _(patch: Patch) -> None:
 
     def apply_operations(*given: Any) -> Any:
         parts = list(given)
-        parts[6] = 0  # the time
+        parts[7] = 0  # the time
         return strict(*parts)
 
     patch.everywhere(strict, apply_operations)
@@ -110,7 +127,7 @@ def _(patch: Patch) -> None:
 @flaw("expired-by-own-clock", "room-apply-add-expired")
 def _(patch: Patch) -> None:
     """Judges expiry by its own clock: members disagree on the roster."""
-    strict = vars(group)["_check_commit"]
+    strict = vars(applying)["_check_commit"]
 
     def check(state: Any, parent: Any, committer: Any, its: Any, now: int) -> Any:
         for operation in its.operations:
@@ -120,16 +137,16 @@ def _(patch: Patch) -> None:
 
         def apply_operations(*given: Any) -> Any:
             parts = list(given)
-            parts[6] = now
+            parts[7] = now
             return entitled(*parts)
 
-        patch.here(group, "apply_operations", apply_operations)
+        patch.here(applying, "apply_operations", apply_operations)
         try:
             return strict(state, parent, committer, its, now)
         finally:
-            patch.here(group, "apply_operations", entitled)
+            patch.here(applying, "apply_operations", entitled)
 
-    patch.here(group, "_check_commit", check)
+    patch.here(applying, "_check_commit", check)
 
 
 @flaw("expiry-exclusive", "membership-apply-add-at-expiry")
@@ -139,7 +156,7 @@ def _(patch: Patch) -> None:
 
     def apply_operations(*given: Any) -> Any:
         parts = list(given)
-        parts[6] += 1
+        parts[7] += 1
         return strict(*parts)
 
     patch.everywhere(strict, apply_operations)
@@ -153,21 +170,21 @@ def _(patch: Patch) -> None:
 )
 def _(patch: Patch) -> None:
     """Holds nothing back until it is 301 seconds ahead."""
-    patch.here(group, "MAX_CLOCK_LEAD", 301)
+    patch.here(applying, "MAX_CLOCK_LEAD", 301)
     patch.here(founding, "MAX_CLOCK_LEAD", 301)
 
 
 @flaw("clock-not-asked", "room-apply-removed-301-ahead")
 def _(patch: Patch) -> None:
     """Applies a commit however far ahead of the clock it is, when it removes this device."""
-    strict = vars(group)["_check_commit"]
+    strict = vars(applying)["_check_commit"]
 
     def check(state: Any, parent: Any, committer: Any, its: Any, now: int) -> Any:
-        targets = {op.member for op in its.operations if isinstance(op, operations.Remove)}
+        targets = {op.member for op in its.operations if isinstance(op, Sanction)}
         later = its.time if state.own in targets else now
         return strict(state, parent, committer, its, later)
 
-    patch.here(group, "_check_commit", check)
+    patch.here(applying, "_check_commit", check)
 
 
 @flaw(
@@ -178,7 +195,7 @@ def _(patch: Patch) -> None:
 )
 def _(patch: Patch) -> None:
     """Refuses a removal that comes without a slot: it waits for a key it must not get."""
-    honest = group.apply_commit
+    honest = applying.apply_commit
 
     def apply_commit(state: RoomState, data: bytes, now: int) -> Any:
         if COMMIT_COPY.parse(data)[1] is None:
@@ -191,50 +208,11 @@ def _(patch: Patch) -> None:
 @flaw(
     "ephemeral-key-not-checked",
     "room-join-commit-ephemeral-small",
-    "room-apply-key-before-transcript",
+    "room-apply-key-before-sanction",
 )
 def _(patch: Patch) -> None:
     """Uses a commit's ephemeral key as it is: the exchange will refuse a bad one."""
     patch.here(commit, "check_dh_key", lambda _: None)
-
-
-@flaw("last-commit-wins", "session-signed-siblings-bob")
-def _(patch: Patch) -> None:
-    """Follows the second of two commits on one epoch when it comes later."""
-    strict = group.apply_commit
-
-    def apply_commit(state: RoomState, data: bytes, now: int) -> Any:
-        try:
-            return strict(state, data, now)
-        except RemoteError as error:
-            if error.reason is not Reason.FORK:
-                raise
-            current = state.current
-            sealed = epoch.SealedCommit.parse(COMMIT_COPY.parse(data)[0])
-            state.current = sealed.prefix
-            try:
-                return strict(state, data, now)
-            except BaseException:
-                state.current = current
-                raise
-
-    patch.everywhere(strict, apply_commit)
-
-
-@flaw("fork-is-replay", "session-signed-siblings-bob")
-def _(patch: Patch) -> None:
-    """Tells a fork as a commit that it has seen already: nobody hears of the split."""
-    strict = group.apply_commit
-
-    def apply_commit(state: RoomState, data: bytes, now: int) -> Any:
-        try:
-            return strict(state, data, now)
-        except RemoteError as error:
-            if error.reason is Reason.FORK:
-                raise RemoteError(Reason.REPLAY, "seen") from None
-            raise
-
-    patch.everywhere(strict, apply_commit)
 
 
 @flaw(
@@ -251,4 +229,4 @@ def _(patch: Patch) -> None:
 @flaw("proofs-left-out", "room-make-leave", "session-signed-leaving-bob")
 def _(patch: Patch) -> None:
     """Commits without the leave requests that it knows: who wants to leave never does."""
-    patch.here(group, "_pending_proofs", lambda state, operations: [])
+    patch.here(group, "embedded", lambda state, operations: [])

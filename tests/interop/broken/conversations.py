@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evanesce import group, message, primitives, speech, state
+from evanesce import applying, message, primitives, speech, state
 from evanesce.chain import ReceivingChain
 from evanesce.content import Said
 from evanesce.errors import HeldError, Reason, RemoteError
@@ -80,7 +80,9 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     """Over the room's limit, drops the oldest keys, whoever's they are."""
 
-    def evict(state: Any, updates: dict[tuple[bytes, bytes], ReceivingChain]) -> dict[bytes, int]:
+    def evict(
+        state: Any, updates: dict[tuple[bytes, bytes], ReceivingChain], **_: bool
+    ) -> dict[bytes, int]:
         held = {
             (prefix, member): updates.get((prefix, member), chain)
             for prefix, epoch in state.epochs.items()
@@ -260,10 +262,10 @@ def _(patch: Patch) -> None:
     patch.here(state, "EPOCH_GRACE", 1 << 40)
 
 
-@flaw("held-is-rejected", "session-signed-early-bob", "session-signed-siblings-bob")
+@flaw("held-is-rejected", "session-signed-early-bob", "session-signed-removal-cid")
 def _(patch: Patch) -> None:
     """Throws away what it cannot judge yet."""
-    for strict in (group.apply_commit, speech.receive_message):
+    for strict in (applying.apply_commit, speech.receive_message):
 
         def strictly(*given: Any, strict: Any = strict) -> Any:
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evanesce import epoch, group, membership, primitives
+from evanesce import applying, epoch, membership, primitives
 from evanesce.epoch import EpochKeys
 from evanesce.errors import RemoteError
 from evanesce.state import RoomState
@@ -83,7 +83,7 @@ def _(patch: Patch) -> None:
 @flaw("own-init", "room-apply-refresh", "room-apply-refresh-by-admin")
 def _(patch: Patch) -> None:
     """Opens an epoch with the init secret of its own, not with the committer's."""
-    honest = group.apply_commit
+    honest = applying.apply_commit
 
     def apply_commit(state: RoomState, data: bytes, now: int) -> Any:
         inits = state.epoch.inits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ class Patch:
         """Replace what one module, class or function knows by this name."""
         own = vars(owner)  # where a class method still is one
         old = own[name] if name in own else getattr(owner, name, _NOTHING)
+        if old is _NOTHING and not hasattr(builtins, name):  # those a module may have of its own
+            raise LookupError(f"{owner.__name__} does not know {name!r}: nothing would change")
         self._before.append((owner, name, old))
         setattr(owner, name, new)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from evanesce import membership, operations, primitives
+from evanesce import membership, operations, primitives, proofs
 from evanesce.errors import Reason, RemoteError
 from evanesce.formats import LEAVE_REQUEST
 from evanesce.identity import open_signed
 from evanesce.membership import Credential, Member, Role, Roster
+from evanesce.proofs import Sanction
 
 from .flaw import Patch, flaw
 
@@ -21,7 +22,7 @@ from .flaw import Patch, flaw
 )
 def _(patch: Patch) -> None:
     """Leaves a room without an owner when the last one goes."""
-    patch.here(Roster, "with_owner", lambda roster: roster)
+    patch.here(Roster, "with_owner", lambda roster, epoch: roster)
 
 
 @flaw(
@@ -32,10 +33,11 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     """Makes the longest member owner, whatever its role, when the last owner goes."""
 
-    def with_owner(roster: Roster) -> Roster:
+    def with_owner(roster: Roster, epoch: int) -> Roster:
         if not roster.members or any(m.role == Role.OWNER for m in roster):
             return roster
-        return roster.change(min(roster, key=lambda m: m.seniority).id, role=Role.OWNER)
+        return roster.change(min(roster, key=lambda m: m.seniority).id, role=Role.OWNER,
+                             epoch=epoch)  # fmt: skip
 
     patch.here(Roster, "with_owner", with_owner)
 
@@ -43,7 +45,7 @@ def _(patch: Patch) -> None:
 @flaw(
     "owners-all-equal",
     "membership-apply-right-owner-removes-younger-owner",
-    "membership-apply-right-owner-makes-younger-owner-admin",
+    "membership-apply-right-owner-demotes-younger-owner-to-admin",
     "membership-apply-right-owner-makes-younger-owner-owner",
 )
 def _(patch: Patch) -> None:
@@ -54,7 +56,7 @@ def _(patch: Patch) -> None:
 @flaw(
     "owners-remove-each-other",
     "membership-apply-right-owner-removes-older-owner",
-    "membership-apply-right-owner-makes-older-owner-admin",
+    "membership-apply-right-owner-demotes-older-owner-to-admin",
     "membership-apply-right-owner-makes-older-owner-owner",
 )
 def _(patch: Patch) -> None:
@@ -99,15 +101,15 @@ def _(patch: Patch) -> None:
     strict = operations.apply_operations
 
     def apply_operations(*given: Any) -> Any:
-        roster, policy, suite, room, transcript, committer, time, steps, proofs = given
+        roster, policy, suite, room, number, transcript, committer, time, steps, proofs = given
         raised = roster
         for step in steps:
             if isinstance(step, operations.SetRole) and step.member in raised:
-                raised = raised.change(step.member, role=step.role)
+                raised = raised.change(step.member, role=step.role, epoch=number)
             if isinstance(step, operations.SetPolicy):
                 policy_then = step.policy
                 policy = replace(policy, members_may_add=policy_then.members_may_add)
-        return strict(roster, policy, suite, room, transcript, raised[committer.id], time,
+        return strict(roster, policy, suite, room, number, transcript, raised[committer.id], time,
                       steps, proofs)  # fmt: skip
 
     patch.everywhere(strict, apply_operations)
@@ -116,24 +118,18 @@ def _(patch: Patch) -> None:
 @flaw(
     "admission-not-compared",
     "membership-apply-first-fault",
-    "room-make-remove-other-admission",
     "membership-apply-remove-other-admission",
 )
 def _(patch: Patch) -> None:
     """Removes a member by its id, whichever admission the removal or leave request names."""
-    strict_remove = operations.apply_operations
+    strict = Sanction.check
 
-    def apply_operations(roster: Roster, *rest: Any) -> Any:
-        parts = list(rest)
-        parts[6] = [
-            replace(step, admission=roster[step.member].admission)
-            if isinstance(step, operations.Remove) and step.member in roster
-            else step
-            for step in parts[6]
-        ]
-        return strict_remove(roster, *parts)
+    def check(sanction: Sanction, room: bytes, roster: Roster, **options: bool) -> Member:
+        if sanction.member in roster:
+            sanction = replace(sanction, admission=roster[sanction.member].admission)
+        return strict(sanction, room, roster, **options)
 
-    patch.everywhere(strict_remove, apply_operations)
+    patch.here(Sanction, "check", check)
 
 
 @flaw(
@@ -144,7 +140,7 @@ def _(patch: Patch) -> None:
 )
 def _(patch: Patch) -> None:
     """Takes a leave request without its signature: any member can make another leave."""
-    patch.here(operations, "verify", lambda *_: None)
+    patch.here(proofs, "verify", lambda *_: None)
 
 
 @flaw(
@@ -156,7 +152,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     """Takes a leave request that was made at an earlier stay in the room."""
 
-    def check(signed: bytes, room: bytes, roster: Roster) -> Member:
+    def check(signed: bytes, room: bytes, roster: Roster, **_: bool) -> Member:
         body, signature = open_signed(signed)
         its_room, member, _ = LEAVE_REQUEST.parse(body)
         if its_room != room:
@@ -165,7 +161,7 @@ def _(patch: Patch) -> None:
         primitives.verify(leaver.identity.sign_key, signature, b"leave request", body)
         return leaver
 
-    patch.everywhere(operations.check_leave_request, check)
+    patch.everywhere(proofs.check_leave_request, check)
 
 
 @flaw(
@@ -176,11 +172,11 @@ def _(patch: Patch) -> None:
 )
 def _(patch: Patch) -> None:
     """Takes a leave request that was signed for another room."""
-    strict = operations.check_leave_request
+    strict = proofs.check_leave_request
 
-    def check(signed: bytes, room: bytes, roster: Roster) -> Member:
+    def check(signed: bytes, room: bytes, roster: Roster, **options: bool) -> Member:
         body, _ = open_signed(signed)
-        return strict(signed, LEAVE_REQUEST.parse(body)[0], roster)
+        return strict(signed, LEAVE_REQUEST.parse(body)[0], roster, **options)
 
     patch.everywhere(strict, check)
 
@@ -190,12 +186,14 @@ def _(patch: Patch) -> None:
     """Looks for member ids when it admits, and not for identities."""
     strict = Roster.admit
 
-    def admit(roster: Roster, member: bytes, role: Role, package: Any) -> Roster:
+    def admit(
+        roster: Roster, member: bytes, role: Role, package: Any, **where: int
+    ) -> Roster:
         class Blind(Roster):
             def of(self, identity: Any) -> None:
                 return None
 
-        made = strict(Blind(roster.members, roster.next_seniority), member, role, package)
+        made = strict(Blind(roster.members, roster.next_seniority), member, role, package, **where)
         return Roster(made.members, made.next_seniority)
 
     patch.here(Roster, "admit", admit)
@@ -206,8 +204,10 @@ def _(patch: Patch) -> None:
     """Gives a new member the number of members as its seniority: after a removal it comes twice."""
     strict = Roster.admit
 
-    def admit(roster: Roster, member: bytes, role: Role, package: Any) -> Roster:
-        return strict(replace(roster, next_seniority=len(roster)), member, role, package)
+    def admit(
+        roster: Roster, member: bytes, role: Role, package: Any, **where: int
+    ) -> Roster:
+        return strict(replace(roster, next_seniority=len(roster)), member, role, package, **where)
 
     patch.here(Roster, "admit", admit)
 

@@ -98,7 +98,7 @@ def _(patch: Patch) -> None:
 @flaw(
     "resync-takes-a-new-admission",
     "membership-apply-resync-of-member",
-    "membership-apply-resync-then-remove",
+    "membership-apply-resync-leave-other",
     "membership-apply-resync-two",
 )
 def _(patch: Patch) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from evanesce import founding, group, invitation, operations, resync, speech
+from evanesce import applying, founding, group, invitation, operations, resync, speech
 from evanesce.errors import Reason, RemoteError
+from evanesce.membership import Roster
 from evanesce.operations import Outcome
 from evanesce.resync import ResyncRequest
 from evanesce.state import RoomState
@@ -81,7 +82,7 @@ def _(patch: Patch) -> None:
     strict = operations.apply_operations
 
     def apply_operations(*given: Any) -> Outcome:
-        outcome, steps = strict(*given), given[7]
+        outcome, steps = strict(*given), given[8]
         named = {op.request.member: op.request for op in steps if isinstance(op, operations.Resync)}
         return replace(outcome, resynced=tuple(named.values()))
 
@@ -94,7 +95,7 @@ def _(patch: Patch) -> None:
     strict = operations.apply_operations
 
     def apply_operations(*given: Any) -> Outcome:
-        outcome, steps = strict(*given), given[7]
+        outcome, steps = strict(*given), given[8]
         named: dict[bytes, ResyncRequest] = {}
         for op in steps:
             if isinstance(op, operations.Resync):
@@ -108,12 +109,12 @@ def _(patch: Patch) -> None:
 @flaw("embeds-the-leave-of-whom-it-resyncs", "room-make-resync-of-leaver")
 def _(patch: Patch) -> None:
     """Embeds the leave request of a member that it lets in anew: its own commit fails."""
-    strict = vars(group)["_pending_proofs"]
+    strict = vars(group)["embedded"]
 
     def pending(state: Any, steps: Any) -> Any:
         return strict(state, [op for op in steps if not isinstance(op, operations.Resync)])
 
-    patch.here(group, "_pending_proofs", pending)
+    patch.here(group, "embedded", pending)
 
 
 @flaw(
@@ -144,19 +145,22 @@ def _(patch: Patch) -> None:
 @flaw("follows-its-own-resync", "room-apply-resynced-slot", "room-apply-resynced-no-slot")
 def _(patch: Patch) -> None:
     """Applies a commit that lets this very device in anew, with the keys that it has."""
-    strict = vars(group)["_check_commit"]
+    strict = vars(applying)["_check_commit"]
 
-    def check(*given: Any) -> Any:
-        roster, change = strict(*given)
-        return roster, replace(change, resynced=())
+    def check(state: Any, parent: Any, *given: Any) -> Any:
+        roster, change = strict(state, parent, *given)
+        if state.own in roster:
+            its = replace(roster[state.own], resynced=parent.roster[state.own].resynced)
+            roster = Roster({**roster.members, state.own: its}, roster.next_seniority)
+        return roster, change
 
-    patch.here(group, "_check_commit", check)
+    patch.here(applying, "_check_commit", check)
 
 
 @flaw("own-resync-before-removal", "room-apply-made-resync-then-remove-bob")
 def _(patch: Patch) -> None:
     """Looks for its own resync before it looks whether it is still there, and the clock agrees."""
-    strict = vars(group)["_check_commit"]
+    strict = vars(applying)["_check_commit"]
 
     def check(state: Any, parent: Any, committer: Any, commit: Any, now: int) -> Any:
         named = [op.request.member for op in commit.operations if hasattr(op, "request")]
@@ -164,7 +168,7 @@ def _(patch: Patch) -> None:
             raise RemoteError(Reason.ROOM_CLOSED, "let in anew")
         return strict(state, parent, committer, commit, now)
 
-    patch.here(group, "_check_commit", check)
+    patch.here(applying, "_check_commit", check)
 
 
 @flaw(

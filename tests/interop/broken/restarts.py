@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from evanesce import state
+from evanesce import kept_epoch
 from evanesce.state import RoomState
 
 from .flaw import Patch, flaw
@@ -18,8 +18,8 @@ from .flaw import Patch, flaw
 )
 def _(patch: Patch) -> None:
     """Writes chain key and index, and keeps the skipped keys in memory only."""
-    honest = vars(state)["_dump_chain"]
-    patch.here(state, "_dump_chain", lambda chain: honest(replace(chain, skipped={})))
+    honest = kept_epoch.dump_chain
+    patch.everywhere(honest, lambda chain: honest(replace(chain, skipped={})))
 
 
 @flaw(

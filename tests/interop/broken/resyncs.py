@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from evanesce import group, resync
+from evanesce import applying, resync
 from evanesce.errors import Reason, RemoteError
 from evanesce.limits import MAX_CLOCK_LEAD, REQUEST_LIFETIME
 from evanesce.membership import Member, Roster
@@ -190,7 +190,7 @@ def _(patch: Patch) -> None:
 @flaw("resync-by-own-clock", "session-signed-resync-early-bob", "session-signed-resync-early-cid")
 def _(patch: Patch) -> None:
     """Judges a committed request by its own clock: members disagree on the roster."""
-    strict, check = vars(group)["_check_commit"], ResyncRequest.check
+    strict, check = vars(applying)["_check_commit"], ResyncRequest.check
 
     def check_commit(state: Any, parent: Any, committer: Any, its: Any, now: int) -> Any:
         patch.here(
@@ -203,4 +203,4 @@ def _(patch: Patch) -> None:
         finally:
             patch.here(ResyncRequest, "check", check)
 
-    patch.here(group, "_check_commit", check_commit)
+    patch.here(applying, "_check_commit", check_commit)

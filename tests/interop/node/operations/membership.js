@@ -5,14 +5,17 @@ import { createHash } from 'node:crypto';
 import { hex, unhex } from '../src/bytes.js';
 import { openKeyPackage } from '../src/keypackage.js';
 import {
-  checkLeaveRequest, creatorId, encodeRoster, knownRoster, makeLeaveRequest, makeMemberEntry, memberId, readCredential,
-  readRoster,
+  checkLeaveRequest, creatorId, encodeRoster, find, knownRoster, makeLeaveRequest, makeMemberEntry, memberId,
+  readCredential, readRoster,
 } from '../src/membership.js';
 import { ADD, RESYNC, applyOperations } from '../src/operations.js';
 import { SUITE } from '../src/primitives.js';
+import { checkSanction, makeSanction, readSanction } from '../src/sanctions.js';
+import { orderOf, trailWins } from '../src/tree.js';
+import { authorityOf } from '../src/proofs.js';
 import { checkRepairRequest, makeRepairRequest, readRepairRequest } from '../src/repair.js';
 import { checkResyncRequest, makeResyncRequest, readResyncRequest } from '../src/resync.js';
-import { identityFrom, ownerFrom, untagged } from '../src/values.js';
+import { identityFrom, ownerFrom, trailFrom, untagged } from '../src/values.js';
 
 const MANY_MEMBERS = 256;
 
@@ -34,6 +37,24 @@ export const membership = {
     { signed: hex(makeLeaveRequest(ownerFrom(owner), unhex(room), unhex(member), unhex(admission))) }),
   'check leave request': ({ signed, room, roster }) => (
     { member: hex(checkLeaveRequest(unhex(signed), unhex(room), knownRoster(unhex(roster))).id) }),
+  'make sanction': ({ owner, room, member, admission, author, role, epoch, spared }) => ({
+    signed: hex(makeSanction(ownerFrom(owner), {
+      room: unhex(room), member: unhex(member), admission: unhex(admission), author: unhex(author), role, epoch,
+      spared: spared && spared.map(unhex),
+    })),
+  }),
+  'check sanction': ({ signed, room, roster }) => {
+    const sanction = readSanction(unhex(signed));
+    const { member, author, role } = checkSanction(sanction, unhex(room), knownRoster(unhex(roster)));
+    return { member: hex(member), author: hex(author), role };
+  },
+  'order of commit': ({ roster, parent_time, committer, time, proofs }) => {
+    const known = knownRoster(unhex(roster));
+    const authority = authorityOf(proofs.map(([kind, signed]) => [kind, unhex(signed)]), known);
+    return { order: orderOf(authority, parent_time, time, find(known, unhex(committer))) };
+  },
+  'compare trails': ({ mine, mine_time, theirs, theirs_time }) => (
+    { wins: trailWins(mine.map(trailFrom), mine_time, theirs.map(trailFrom), theirs_time) }),
   'make resync request': ({ owner, room, member, time, package: signed }) => (
     { signed: hex(makeResyncRequest(ownerFrom(owner), unhex(room), unhex(member), time, unhex(signed))) }),
   'check resync request': ({ signed, suite, room, roster, time }) => {
@@ -54,8 +75,10 @@ export const membership = {
     const { nextSeniority, members } = readRoster(unhex(roster), unhex(room));
     return {
       next_seniority: nextSeniority,
-      members: members.map(({ id, role, seniority, keys, resynced }) => (
-        { member: hex(id), role, seniority, version: keys.version, awaits_refresh: keys.awaitsRefresh, resynced })),
+      members: members.map(({ id, role, seniority, sponsor, ranked, keys, resynced }) => ({
+        member: hex(id), role, seniority, sponsor, ranked, version: keys.version, awaits_refresh: keys.awaitsRefresh,
+        resynced,
+      })),
     };
   },
   'apply operations': (input) => {
@@ -67,9 +90,9 @@ export const membership = {
     });
     const parent = {
       roster: knownRoster(unhex(input.roster)), policy: input.policy, suite: input.suite ?? SUITE,
-      room: unhex(input.room), transcript: unhex(input.transcript),
+      room: unhex(input.room), transcript: unhex(input.transcript), number: input.number,
     };
-    const proofs = input.proofs.map((proof) => unhex(proof));
+    const proofs = input.proofs.map(([kind, signed]) => [kind, unhex(signed)]);
     const applied = applyOperations(parent, unhex(input.committer), input.time, operations, proofs, packages);
     const roster = encodeRoster(applied.roster);
     const many = applied.roster.members.length > MANY_MEMBERS;

@@ -15,7 +15,8 @@ import { contextOf } from '../src/schedule.js';
 import { Session, current } from '../src/session.js';
 import { acceptTurn, beginTurn } from '../src/turns.js';
 import {
-  directoryFrom, guestFrom, hexOrNull, mailboxFrom, ownerFrom, packageKeysFrom, tagged, unhexOrNull, untagged,
+  directoryFrom, guestFrom, hexOrNull, mailboxFrom, ownerFrom, packageKeysFrom, tagged, trailFrom, unhexOrNull,
+  untagged, wishFrom,
 } from '../src/values.js';
 import { sha256 } from './membership.js';
 
@@ -49,8 +50,13 @@ function roomFrom(input) {
     exporter: new Uint8Array(32),
     leaf: unhexOrNull(input.leaf),
     roomSeed: unhexOrNull(input.room_seed),
+    time: input.parent_time ?? 0,
+    parent: null,
+    order: null,
+    sealed: null,
     superseded: null,
-    applied: null,
+    spoken: false,
+    taken: new Map(),
   });
   return new Room(ownerFrom(input.owner ?? NOBODY), { id: unhex(room), suite: SUITE, me: own, epochs: [epoch] });
 }
@@ -85,21 +91,25 @@ const rooms = {
   },
   'make commit': (input) => {
     const room = roomFrom(input);
-    const { operations, guests, directory, proofs, now, random } = input;
+    const { operations, guests, directory, proofs, noted, now, random } = input;
+    room.noted.add(noted.map(([kind, signed]) => [kind, unhex(signed)]), now);
     for (const proof of proofs) room.leaveRequests.set(proof, unhex(proof));
     const wish = {
-      operations: operations.map(untagged), guests: guests.map(guestFrom), directory: directory.map(directoryFrom), now,
+      operations: operations.map(wishFrom), guests: guests.map(guestFrom), directory: directory.map(directoryFrom), now,
+      trail: input.trail.map(trailFrom),
     };
     const made = drawing(random, (source) => makeOwnCommit(room, wish, source));
     const { commit, confirmation, signature, sealed, slots, invitations } = made;
     return {
       commit: hex(commit), confirmation: hex(confirmation), signature: hex(signature), sealed_commit: hex(sealed),
-      invitations: invitations.map(hex), slots: slots.map(([member, slot]) => [hex(member), hexOrNull(slot)]), ...current(room),
+      invitations: invitations.map(hex), slots: slots.map(([member, slot]) => [hex(member), hexOrNull(slot)]),
+      ...current(room),
     };
   },
   'apply commit': (input) => {
     const room = roomFrom(input);
-    const { removed } = applyCommit(room, unhex(input.copy), input.now);
+    const { fate } = applyCommit(room, unhex(input.copy), input.now);
+    const removed = fate === 'removes';
     return removed ? { removed } : { removed, ...current(room) };
   },
   'begin turn': (input) => {

@@ -7,9 +7,10 @@ import { checkIdentity } from './identity.js';
 import { readKeyPackage } from './keypackage.js';
 import { OWNER, append, creatorAdmission, creatorId, readCredential } from './membership.js';
 import { make, parse } from './objects.js';
-import { ADD, RESYNC, SET_POLICY, addMember } from './operations.js';
+import { ADD, RESYNC, SANCTION, SET_POLICY, addMember } from './operations.js';
 import { checkDhKey, checkSuite } from './primitives.js';
 import { readResyncRequest } from './resync.js';
+import { readSanction } from './sanctions.js';
 
 /** Steps 1 to 5 of REQ-EPOCH-12, from the encoded genesis. */
 export function openGenesis(data) {
@@ -34,9 +35,13 @@ export function readCreatorEntry({ room, creator, entry }) {
 export function genesisRoster({ suite, room, time, policy, creator, entry, packages }, { id, keys }) {
   failIf(policy[0] === DIRECT && packages.length !== 1, 'wrong-mode');
   let roster = append({ nextSeniority: 0, members: [] },
-    { id, role: OWNER, identity: creator, admission: creatorAdmission(entry), credential: entry, keys });
+    {
+      id, role: OWNER, identity: creator, admission: creatorAdmission(entry), sponsor: 0, ranked: 0,
+      credential: entry, keys,
+    });
+  const given = { suite, room, transcript: ZEROS, time, sponsor: 0, number: 0 };
   packages.forEach(({ read, role }, index) => {
-    roster = addMember(roster, { suite, room, transcript: ZEROS, time }, read, role, index);
+    roster = addMember(roster, given, read, role, index);
   });
   return roster;
 }
@@ -47,32 +52,35 @@ export function makeGenesis({ suite, room, time, policy, creator, entry, package
     packages.map(({ read, role }) => [read.signed, role]), state);
 }
 
-/** REQ-EPOCH-11. */
-export function readCommit(data) {
+/** A commit in form: step 1 of REQ-EPOCH-11. */
+export function parseCommit(data) {
   const [room, epoch, transcript, committer, time, operations, proofs, entry, ephemeralKey, state] =
     parse(data, 'commit');
-  failIf(proofs.some(([kind]) => kind !== 0), 'bad-proof');
+  return { room, epoch, transcript, committer, time, operations, proofs, entry, ephemeralKey, state };
+}
+
+/** REQ-EPOCH-11. */
+export function readCommit(data) {
+  const commit = parseCommit(data);
+  const { operations, ephemeralKey } = commit;
   checkDhKey(ephemeralKey);
   const packages = new Map();
   operations.forEach(([kind, first], index) => {
     if (kind === ADD) packages.set(index, readKeyPackage(first));
     if (kind === SET_POLICY) checkPolicy(first);
+    if (kind === SANCTION) readSanction(first);
     if (kind === RESYNC) packages.set(index, readResyncRequest(first));
   });
-  return {
-    room, epoch, transcript, committer, time, operations, packages, proofs: proofs.map(([, signed]) => signed),
-    entry, ephemeralKey, state,
-  };
+  return { ...commit, packages };
 }
 
 /** The fields of a commit, by name → its encoding. */
 export function makeCommit(commit) {
   const { room, epoch, transcript, committer, time, operations, proofs, entry, ephemeralKey, state } = commit;
-  return make('commit', room, epoch, transcript, committer, time, operations,
-    proofs.map((signed) => [0, signed]), entry, ephemeralKey, state);
+  return make('commit', room, epoch, transcript, committer, time, operations, proofs, entry, ephemeralKey, state);
 }
 
-/** Step 13 of REQ-EPOCH-15: whether a commit builds on that parent. */
+/** Step 11 of REQ-EPOCH-15: whether a commit builds on that parent. */
 export function checkParent(commit, room, epoch, committer) {
   const right = equal(commit.room, room) && commit.epoch === epoch.number
     && equal(commit.transcript, epoch.transcript) && equal(commit.committer, committer);

@@ -1,65 +1,77 @@
 /** Making and applying commits in a group (10.6 to 10.10). */
 
 import { equal, erase, hex } from './bytes.js';
-import { checkParent, makeCommit, readCommit } from './commit.js';
+import { checkParent, makeCommit, parseCommit, readCommit } from './commit.js';
 import { Epoch } from './epoch.js';
 import { failIf, hold, refuse } from './errors.js';
 import { checkPolicy } from './evaporation.js';
 import { checkOwnTime, inOrder } from './founding.js';
 import { sealInvitation } from './invitation.js';
 import { readKeyPackage } from './keypackage.js';
-import { checkLeaveRequest, encodeRoster, find, makeOwnEntry, readCredential, replace } from './membership.js';
+import { encodeRoster, find, makeOwnEntry, readCredential, replace } from './membership.js';
 import { checkOperationForm, make, parse } from './objects.js';
-import { ADD, REMOVE, RESYNC, SET_POLICY, SET_ROLE, applyOperations } from './operations.js';
+import { ADD, RESYNC, SANCTION, SET_POLICY, SET_ROLE, applyOperations } from './operations.js';
 import { dhPublic, sign, verify } from './primitives.js';
+import { SANCTION as SANCTION_PROOF, authorityOf, chooseProofs } from './proofs.js';
 import { readResyncRequest } from './resync.js';
+import { duePlace, makeSanction } from './sanctions.js';
 import {
-  commitHash, epochSecret, keySchedule, openCommit, openSlot, sealCommit, sealSlot, stateHash, transcriptHash,
+  commitHash, epochSecret, keySchedule, openCommit, openSlot, prefixOf, sealCommit, sealSlot, stateHash, transcriptHash,
 } from './schedule.js';
+import { TRAIL, orderOf, trailOf } from './tree.js';
 import { checkTime, makeWelcome } from './welcome.js';
 
 const MAX_OPERATIONS = 1000;
-const MAX_PROOFS = 16;
 
 /** What REQ-MEM-07 needs of the parent. */
 function parentOf(room, epoch) {
-  return { roster: epoch.roster, policy: epoch.policy, suite: room.suite, room: room.id, transcript: epoch.transcript };
+  const { roster, policy, transcript, number } = epoch;
+  return { roster, policy, suite: room.suite, room: room.id, transcript, number };
 }
 
-/** Step 3 of REQ-EPOCH-14: the leave requests to embed. */
-function chooseProofs(room, operations, packages) {
-  const { roster } = room.current;
+/** Whom the operations of a wish name (step 3 of REQ-EPOCH-14). */
+function namedBy(operations, packages) {
   const named = new Set();
-  operations.forEach(([kind, first], place) => {
-    if (kind === REMOVE || kind === SET_ROLE) named.add(hex(first));
-    if (kind === RESYNC) named.add(hex(packages.get(place).member));
+  operations.forEach((operation, place) => {
+    if (isIntent(operation)) named.add(hex(operation.sanction.member));
+    else if (operation[0] === SET_ROLE) named.add(hex(operation[1]));
+    else if (operation[0] === RESYNC) named.add(hex(packages.get(place).member));
   });
-  const proofs = [];
-  for (const signed of room.leaveRequests.values()) {
-    let leaver;
-    try {
-      leaver = checkLeaveRequest(signed, room.id, roster);
-    } catch {
-      continue;
-    }
-    if (!equal(leaver.id, room.me) && !named.has(hex(leaver.id))) proofs.push(signed);
-  }
-  return proofs.slice(0, MAX_PROOFS);
+  return named;
+}
+
+/** A removal or demotion that is to be made is no operation yet: `{ sanction: { member, role } }`. */
+const isIntent = (operation) => !Array.isArray(operation);
+
+/** Step 3 of REQ-EPOCH-14: the sanction for a removal or demotion. */
+function signSanction({ owner, id, me, current }, { sanction: { member, role } }) {
+  const target = find(current.roster, member) ?? refuse('unknown-member');
+  const due = duePlace(current, find(current.roster, me), target, role);
+  const signed = makeSanction(owner, { room: id, member, admission: target.admission, author: me, role, ...due });
+  return [SANCTION, signed];
+}
+
+/** What REQ-EPOCH-28 notes of a commit. */
+function statements(operations, proofs) {
+  const sanctions = operations.filter(([kind]) => kind === SANCTION).map(([, signed]) => [SANCTION_PROOF, signed]);
+  return [...sanctions, ...proofs];
 }
 
 /** What comes in with a wish (4.5), and steps 1 and 2 of REQ-EPOCH-14: its adds are at the end. */
 function checkWish(room, { operations, guests, now }) {
-  operations.forEach(checkOperationForm);
+  const plain = operations.map((operation) => (isIntent(operation) ? [] : operation));
+  plain.forEach((operation) => operation.length > 0 && checkOperationForm(operation));
   const packages = new Map();
-  operations.forEach(([kind, first], place) => {
+  plain.forEach(([kind, first], place) => {
     if (kind === SET_POLICY) checkPolicy(first);
     if (kind === RESYNC) packages.set(place, readResyncRequest(first));
   });
   const read = guests.map(({ signed }) => readKeyPackage(signed));
   failIf(room.removed, 'room-closed');
   failIf(room.direct, 'wrong-mode');
+  room.checkHonest();
   checkOwnTime(now);
-  failIf(operations.some(([kind]) => kind === ADD), 'bad-input');
+  failIf(plain.some(([kind]) => kind === ADD), 'bad-input');
   failIf(operations.length + guests.length > MAX_OPERATIONS, 'too-large');
   const adds = guests.map(({ signed, role }, i) => {
     packages.set(operations.length + i, read[i]);
@@ -77,9 +89,10 @@ function checkWish(room, { operations, guests, now }) {
  */
 export function makeOwnCommit(room, wish, random) {
   const { owner, id, me, suite, current } = room;
-  const { operations, packages } = checkWish(room, wish);
+  const { operations: wanted, packages } = checkWish(room, wish);
   const { guests, directory, now } = wish;
-  const proofs = chooseProofs(room, operations, packages);
+  const proofs = chooseProofs(room, namedBy(wanted, packages));
+  const operations = wanted.map((each) => (isIntent(each) ? signSanction(room, each) : each));
   const applied = applyOperations(parentOf(room, current), me, now, operations, proofs, packages);
   const before = find(current.roster, me);
 
@@ -117,20 +130,26 @@ export function makeOwnCommit(room, wish, random) {
     ...applied.resynced.map((request) => ({ prekey: 0, read: request.package })),
     ...guests.map(({ prekey }, i) => ({ prekey, read: packages.get(wish.operations.length + i) })),
   ];
+  const transcript = transcriptHash(current.transcript, commit, confirmation);
+  const order = orderOf(authorityOf(proofs, current.roster), current.time, now, before);
+  const trail = [...(wish.trail ?? trailOf(room)).slice(-TRAIL), [prefixOf(transcript), order]];
   const invitations = inviteAll(invited, random, () => makeWelcome({
-    commit, confirmation, signature, parentCredential: before.credential, roster: rosterBytes, policy, secret,
+    commit, confirmation, signature, parentCredential: before.credential, roster: rosterBytes, policy, secret, trail,
   }, inOrder(directory, roster).filter(({ member }) => !anew.has(hex(member)))), owner);
   erase(ephemeral, r, secret);
 
-  const transcript = transcriptHash(current.transcript, commit, confirmation);
-  const { epoch, sending } = Epoch.open({
-    suite, room: id, number: current.number + 1, transcript, roster, policy, opener: me, turn: null, me, leaf,
-    roomSeed, schedule,
+  const opened = Epoch.open({
+    suite, room: id, number: current.number + 1, transcript, time: now, parent: current.transcript, order, roster,
+    policy, opener: me, turn: null, me, leaf, roomSeed, schedule,
   });
   const copies = slots.filter(([member]) => find(roster, member) !== undefined)
-    .map(([member, slot]) => ({ number: current.number, time: now, member, copy: make('commit copy', sealed, slot) }));
-  current.applied = commitHashed;
-  room.enter(epoch, sending, now, applied.resynced.map(({ member }) => member));
+    .map(([member, slot]) => ({
+      number: current.number, opens: transcript, time: now, member, copy: make('commit copy', sealed, slot),
+    }));
+  room.take(current, {
+    committer: me, transcript, order, proofs: statements(operations, proofs),
+    anew: applied.resynced.map(({ member }) => member),
+  }, opened, now);
   room.copies.push(...copies);
   room.committed = now;
   room.sent = 0;
@@ -146,57 +165,91 @@ function inviteAll(invited, random, welcomeOf, owner) {
   return invitations;
 }
 
-/**
- * REQ-EPOCH-15.
- * @param {import('./room.js').Room} room
- * @param {Uint8Array} copy
- * @param {number} now
- * @returns {{ removed: boolean, committer: Uint8Array }}
- */
-export function applyCommit(room, copy, now) {
+/** Steps 1 to 10 of REQ-EPOCH-15: whose commit it is, and on what. */
+function openCopy(room, copy) {
   const [commitBytes, slot] = parse(copy, 'commit copy');
   const sealed = parse(commitBytes, 'sealed commit');
   const [id, prefix, committer] = sealed;
   failIf(!equal(id, room.id), 'unknown-room');
   failIf(room.direct, 'wrong-mode');
   failIf(equal(committer, room.me), 'own-message');
-  failIf(room.removed, 'room-closed');
-  const parent = room.named(prefix) ?? hold('unknown-epoch');
+  const parent = room.named(prefix);
+  if (parent === undefined) {
+    failIf(room.closed, 'room-closed');
+    hold('unknown-epoch');
+  }
+  failIf(parent.leaf === null, 'replay');
   const author = find(parent.roster, committer) ?? refuse('unknown-member');
   const handshake = parent.handshakes.get(hex(committer)) ?? refuse('replay');
   const [data, confirmation, signature] = parse(openCommit(handshake, sealed), 'signed commit');
   verify(author.keys.roomSignKey, signature, 'commit', data, confirmation);
-  const commitHashed = commitHash(data);
-  if (parent !== room.current) refuse(equal(parent.applied, commitHashed) ? 'replay' : 'fork');
+  return { slot, sealed: commitBytes, parent, author, data, confirmation };
+}
 
+/** Steps 13 to 16: what a commit makes of roster and policy. */
+function judge(room, { parent, author, data }) {
   const commit = readCommit(data);
-  checkParent(commit, room.id, parent, committer);
   const { time, operations, proofs, packages, entry } = commit;
-  const applied = applyOperations(parentOf(room, parent), committer, time, operations, proofs, packages);
-  const keys = readCredential(entry, room.id, committer, author.identity);
+  const { policy, ...applied } = applyOperations(parentOf(room, parent), author.id, time, operations, proofs, packages);
+  const keys = readCredential(entry, room.id, author.id, author.identity);
   failIf(keys.isPackage || keys.version !== author.keys.version + 1, 'bad-entry');
-  const roster = replace(applied.roster, committer, { credential: entry, keys });
-  const { policy } = applied;
+  const roster = replace(applied.roster, author.id, { credential: entry, keys });
   failIf(!equal(stateHash(encodeRoster(roster), policy), commit.state), 'bad-state-hash');
-  checkTime(time, now);
-  if (find(roster, room.me) === undefined) {
-    room.close(now);
-    return { removed: true, committer };
-  }
-  failIf(applied.resynced.some(({ member }) => equal(member, room.me)), 'room-closed');
-  failIf(slot === null, 'bad-form');
+  return { commit, roster, policy, anew: applied.resynced.map(({ member }) => member) };
+}
+
+/** Steps 19 to 21: the epoch that a commit opens. */
+function openEpoch(room, { slot, sealed, parent, author, data, confirmation }, { commit, roster, policy }, placed) {
+  if (slot === null) hold('no-slot');
+  const commitHashed = commitHash(data);
   const r = openSlot(slot, parent.leaf, commit.ephemeralKey, commitHashed, room.me);
-  const secret = epochSecret(parent.inits.get(hex(committer)), r, commitHashed);
+  const secret = epochSecret(parent.inits.get(hex(author.id)), r, commitHashed);
   const schedule = keySchedule(secret, commitHashed, roster.members.map((member) => member.id));
   failIf(!equal(schedule.confirmation, confirmation), 'bad-confirmation');
   erase(r, secret);
-  const transcript = transcriptHash(parent.transcript, data, confirmation);
-  const { epoch, sending } = Epoch.open({
-    suite: room.suite, room: room.id, number: parent.number + 1, transcript, roster, policy, opener: committer,
-    turn: null, me: room.me, leaf: parent.leaf, roomSeed: parent.roomSeed, schedule,
+  const { transcript, order } = placed;
+  return Epoch.open({
+    suite: room.suite, room: room.id, number: parent.number + 1, transcript, time: commit.time,
+    parent: parent.transcript, order, sealed, roster, policy, opener: author.id, turn: null, me: room.me,
+    leaf: parent.leaf, roomSeed: parent.roomSeed, schedule,
   });
-  parent.applied = commitHashed;
-  room.arrived(committer, parent.number);
-  room.enter(epoch, sending, now, applied.resynced.map(({ member }) => member));
-  return { removed: false, committer };
+}
+
+/**
+ * REQ-EPOCH-15.
+ * @param {import('./room.js').Room} room
+ * @param {Uint8Array} copy
+ * @param {number} now
+ * @returns {{ fate: 'leads' | 'removes' | 'loses' | 'convicts', committer: Uint8Array,
+ *   epoch: import('./epoch.js').Epoch | null, number: number, transcript: Uint8Array }} fate, and what is opened
+ */
+export function applyCommit(room, copy, now) {
+  const read = openCopy(room, copy);
+  const { parent, author, data, confirmation } = read;
+  const committer = author.id;
+  checkParent(parseCommit(data), room.id, parent, committer);
+  const transcript = transcriptHash(parent.transcript, data, confirmation);
+  const number = parent.number + 1;
+  const taken = parent.taken.get(hex(committer));
+  if (taken !== undefined) {
+    failIf(equal(taken, transcript), 'replay');
+    if (!room.equivocators.some((id) => equal(id, committer))) room.equivocators.push(committer);
+    return { fate: 'convicts', committer, epoch: null, number, transcript };
+  }
+
+  const judged = judge(room, read);
+  const { commit, roster, anew } = judged;
+  checkTime(commit.time, now);
+  const order = orderOf(authorityOf(commit.proofs, parent.roster), parent.time, commit.time, author);
+  failIf(!parent.inits.has(hex(committer)), 'replay');
+  let opened = null;
+  if (find(roster, room.me) !== undefined) {
+    failIf(anew.some((id) => equal(id, room.me)), 'room-closed');
+    opened = openEpoch(room, read, judged, { transcript, order });
+  }
+  failIf(room.named(prefixOf(transcript)) !== undefined, 'wrong-transcript');
+  const proofs = statements(commit.operations, commit.proofs);
+  const fate = room.take(parent, { committer, transcript, order, proofs, anew }, opened, now);
+  room.arrived(committer, parent);
+  return { fate, committer, epoch: opened?.epoch ?? null, number, transcript };
 }

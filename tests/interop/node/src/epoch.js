@@ -25,12 +25,14 @@ export class Epoch {
 
   /**
    * A new epoch with what may be kept of its key schedule.
-   * @param {object} given suite, room, number, transcript, roster, policy, opener, turn (the turn fields that
-   *   opened it, or null), me, leaf and roomSeed (own private keys), and the schedule
+   * @param {object} given suite, room, number, transcript, time (of what opened it), roster, policy, opener, turn (the
+   *   turn fields that opened it, or null), me, leaf and roomSeed (own private keys), and the schedule; of a child of
+   *   a kept epoch, the parent's transcript, the order of the commit and the sealed commit
    * @returns {{ epoch: Epoch, sending: Uint8Array | null }} the epoch, and the first key of the own chain
    */
   static open(given) {
     const { suite, room, number, transcript, roster, policy, opener, turn, me, leaf, roomSeed, schedule } = given;
+    const { time = 0, parent = null, order = null, sealed = null } = given;
     const rosterBytes = encodeRoster(roster);
     const direct = policy[0] === DIRECT;
     const opened = equal(opener, me); // by this device
@@ -43,7 +45,7 @@ export class Epoch {
       if (!direct || !equal(id, opener)) inits.set(name, schedule.inits.get(name));
     }
     const epoch = new Epoch({
-      number, transcript, roster, rosterBytes, policy, opener, turn,
+      number, transcript, time, parent, order, sealed, roster, rosterBytes, policy, opener, turn,
       context: contextOf(suite, room, policy, rosterBytes, transcript),
       chains, inits,
       handshakes: direct ? new Map() : new Map(schedule.handshakes),
@@ -51,9 +53,33 @@ export class Epoch {
       leaf: direct && !opened ? null : leaf,
       roomSeed: direct ? null : roomSeed,
       superseded: null,
-      applied: null,
+      spoken: false,
+      taken: new Map(),
     });
     return { epoch, sending: direct && !opened ? null : schedule.chains.get(hex(me)) };
+  }
+
+  /** What is kept of an epoch that is not on the path when it comes (step 6 of REQ-EPOCH-27). */
+  lose(me, now, parent) {
+    this.exporter = null;
+    this.inits.delete(hex(me));
+    this.superseded = now;
+    for (const { id } of parent.roster.members) if (!parent.chains.has(hex(id))) this.chains.delete(hex(id));
+  }
+
+  /** Keep what opens messages, and nothing that opens or makes commits (REQ-ENV-24). */
+  leaveBehind(now) {
+    this.erase();
+    this.superseded ??= now;
+  }
+
+  /** Erase every key but those of the chains. */
+  erase() {
+    this.exporter = null;
+    this.leaf = null;
+    this.roomSeed = null;
+    this.inits.clear();
+    this.handshakes.clear();
   }
 
   toJSON() {
@@ -65,6 +91,10 @@ export class Epoch {
     return {
       number: this.number,
       transcript: hex(this.transcript),
+      time: this.time,
+      parent: hexOrNull(this.parent),
+      order: this.order,
+      sealed: hexOrNull(this.sealed),
       roster: hex(this.rosterBytes),
       policy: this.policy,
       opener: hex(this.opener),
@@ -77,7 +107,8 @@ export class Epoch {
       leaf: hexOrNull(this.leaf),
       roomSeed: hexOrNull(this.roomSeed),
       superseded: this.superseded,
-      applied: hexOrNull(this.applied),
+      spoken: this.spoken,
+      taken: hexMap(this.taken),
     };
   }
 
@@ -88,6 +119,10 @@ export class Epoch {
     return new Epoch({
       number: json.number,
       transcript: unhex(json.transcript),
+      time: json.time,
+      parent: bytesOrNull(json.parent),
+      order: json.order,
+      sealed: bytesOrNull(json.sealed),
       roster: knownRoster(rosterBytes),
       rosterBytes,
       policy: json.policy,
@@ -101,7 +136,8 @@ export class Epoch {
       leaf: bytesOrNull(json.leaf),
       roomSeed: bytesOrNull(json.roomSeed),
       superseded: json.superseded,
-      applied: bytesOrNull(json.applied),
+      spoken: json.spoken,
+      taken: bytesMap(json.taken),
     });
   }
 }

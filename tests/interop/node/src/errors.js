@@ -6,8 +6,8 @@ export const CODES = new Set(`
   unknown-suite bad-key bad-signature bad-ciphertext bad-commitment bad-padding bad-confirmation
   expired unknown-package used-package wrong-identity
   unknown-room unknown-epoch unknown-member already-member not-entitled too-many-members bad-entry bad-proof
-  bad-state-hash wrong-transcript wrong-mode out-of-turn own-message early-commit fork room-closed
-  refresh-awaited
+  bad-state-hash wrong-transcript wrong-mode out-of-turn own-message early-commit fork no-slot removal-pending
+  equivocation room-closed refresh-awaited
   replay jump-too-far beyond-count chain-exhausted bad-count bad-policy
   unknown-message evaporated unknown-mailbox not-permitted mailbox-full relay-full relay-busy unknown-blob queue-full
   too-many-requests no-package

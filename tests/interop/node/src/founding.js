@@ -68,12 +68,15 @@ export function foundRoom(owner, { policy, guests, name, mailbox, now }, random)
   const signature = policy[0] === DIRECT ? null : sign(roomSeed, 'commit', commit, confirmation);
   const transcript = transcriptHash(ZEROS, commit, confirmation);
   const { epoch, sending } = Epoch.open({
-    suite: SUITE, room: id, number: 0, transcript, roster, policy, opener: me, turn: null, me, leaf, roomSeed,
-    schedule,
+    suite: SUITE, room: id, number: 0, transcript, time: now, roster, policy, opener: me, turn: null, me, leaf,
+    roomSeed, schedule,
   });
 
   const welcome = makeWelcome(
-    { commit, confirmation, signature, parentCredential: null, roster: rosterBytes, policy, secret },
+    {
+      commit, confirmation, signature, parentCredential: null, roster: rosterBytes, policy, secret,
+      trail: epoch.direct ? [] : [[epoch.prefix, null]],
+    },
     inOrder([{ member: me, name, mailbox }], roster),
   );
   const invitations = guests.map(({ prekey }, i) => sealInvitation(owner, packages[i].read, prekey, welcome, random));
@@ -94,15 +97,15 @@ export function foundRoom(owner, { policy, guests, name, mailbox, now }, random)
  */
 export function joinRoom(owner, findPackage, invitation, now) {
   const read = readInvitation(owner, findPackage, invitation, now);
-  const { suite, room: id, me, number, transcript, roster, policy, opener, schedule, keys } = read;
+  const { suite, room: id, me, number, transcript, time, roster, policy, opener, schedule, keys } = read;
   const { epoch, sending } = Epoch.open({
-    suite, room: id, number, transcript, roster, policy, opener, turn: null, me, leaf: keys.leaf,
+    suite, room: id, number, transcript, time, roster, policy, opener, turn: null, me, leaf: keys.leaf,
     roomSeed: keys.roomSeed, schedule,
   });
   const room = new Room(owner, {
     id, suite, me, epochs: [epoch], sending: sending && { key: sending, index: 0 }, since: now,
-    lastResort: read.package.lastResort,
+    lastResort: read.package.lastResort, joined: { name: transcript, trail: read.trail },
   });
-  const { directory, index, resynced } = read;
-  return { room, directory, package: read.package, index, resynced };
+  const { directory, index, resynced, inviter } = read;
+  return { room, directory, package: read.package, index, resynced, inviter };
 }

@@ -16,7 +16,8 @@ export const OWNER = 2;
 /**
  * @typedef {{ leafKey: Uint8Array, roomSignKey: Uint8Array, version: number, awaitsRefresh: boolean }} Keys
  * @typedef {{ id: Uint8Array, role: number, seniority: number, identity: import('./identity.js').Identity,
- *   admission: Uint8Array, credential: Uint8Array, resynced: number | null, keys: Keys }} Member
+ *   admission: Uint8Array, sponsor: number, ranked: number, credential: Uint8Array, resynced: number | null,
+ *   keys: Keys }} Member
  * @typedef {{ nextSeniority: number, members: Member[] }} Roster never changed once it is made
  */
 
@@ -89,8 +90,10 @@ function knownCredential(signed) {
 /** The rows of a roster object, without what its credentials say. */
 function parseRoster(data) {
   const [nextSeniority, rows] = parse(data, 'roster');
-  const members = rows.map(([id, role, seniority, signKey, dhKey, admission, credential, resynced]) => (
-    { id, role, seniority, identity: { signKey, dhKey }, admission, credential, resynced }));
+  const members = rows.map((row) => {
+    const [id, role, seniority, signKey, dhKey, admission, sponsor, ranked, credential, resynced] = row;
+    return { id, role, seniority, identity: { signKey, dhKey }, admission, sponsor, ranked, credential, resynced };
+  });
   return { nextSeniority, members };
 }
 
@@ -130,8 +133,8 @@ export function knownRoster(data) {
 /** REQ-MEM-04: the one encoding of a roster. */
 export function encodeRoster({ nextSeniority, members }) {
   return make('roster', nextSeniority, members.map((member) => {
-    const { id, role, seniority, identity, admission, credential, resynced } = member;
-    return [id, role, seniority, identity.signKey, identity.dhKey, admission, credential, resynced];
+    const { id, role, seniority, identity, admission, sponsor, ranked, credential, resynced } = member;
+    return [id, role, seniority, identity.signKey, identity.dhKey, admission, sponsor, ranked, credential, resynced];
   }));
 }
 
@@ -151,18 +154,23 @@ export function without(roster, id) {
   return { ...roster, members: roster.members.filter((member) => !equal(member.id, id)) };
 }
 
+/** The roster with another role of a member; `number` is that of the epoch that is opened (REQ-MEM-04). */
+export function withRole(roster, id, role, number) {
+  const before = find(roster, id);
+  return before.role === role ? roster : replace(roster, id, { role, ranked: Math.max(before.ranked, number) });
+}
+
 /** The roster with one more member, who takes the next seniority. */
-export function append(roster, { id, role, identity, admission, credential, keys }) {
+export function append(roster, { id, role, identity, admission, sponsor, ranked, credential, keys }) {
   const seniority = roster.nextSeniority;
-  return {
-    nextSeniority: seniority + 1,
-    members: [...roster.members, { id, role, seniority, identity, admission, credential, resynced: null, keys }],
-  };
+  const member = { id, role, seniority, identity, admission, sponsor, ranked, credential, resynced: null, keys };
+  return { nextSeniority: seniority + 1, members: [...roster.members, member] };
 }
 
 /** A member that a key package admits. */
-export function admitted(id, role, read) {
-  return { id, role, identity: read.identity, admission: read.hash, credential: read.signed, keys: packageKeys(read) };
+export function admitted(id, role, read, { sponsor, ranked }) {
+  const { identity, hash: admission, signed: credential } = read;
+  return { id, role, identity, admission, sponsor, ranked, credential, keys: packageKeys(read) };
 }
 
 /** Whether a member awaits refresh (REQ-MEM-09). */

@@ -51,11 +51,12 @@ const suite = uint(255);
 const role = uint(2);
 const signed = bins(1, 1024);
 const mailbox = tuple(id, key, bin(16));
+const order = tuple(uint(3), count, time, uint(2), count);
 const policy = tuple(uint(2), boolean, orNil(seconds), seconds);
 
 const OPERATIONS = [
   tuple(uint(0), signed, role),
-  tuple(uint(1), id, id),
+  tuple(uint(1), signed),
   tuple(uint(2), id, role),
   tuple(uint(3), policy),
   tuple(uint(4), signed),
@@ -85,8 +86,9 @@ export const OBJECTS = {
   'card': object(4, 2048, text(256), signed),
   'invitation': object(5, 1572864, suite, key, key, id, orNil(uint(3)), key, bins(16, 1572864)),
   'welcome': object(6, 1572864, bins(1, 786432), bin(32), orNil(signature), orNil(signed), bins(1, 1572864),
-    policy, bin(32), array(0, 1000, tuple(id, text(256), orNil(mailbox)))),
-  'roster': object(7, 1572864, count, array(1, 1000, tuple(id, role, count, key, key, id, signed, orNil(time)))),
+    policy, bin(32), array(0, 1000, tuple(id, text(256), orNil(mailbox))), array(0, 256, tuple(prefix, orNil(order)))),
+  'roster': object(7, 1572864, count, array(1, 1000, tuple(id, role, count, key, key, id, count, count, signed,
+    orNil(time)))),
   'genesis': object(8, 786432, suite, id, time, policy, key, key, signed, array(0, 999, tuple(signed, role)), id),
   'commit': object(9, 786432, id, count, id, id, time, array(0, 1000, operation),
     array(0, 16, tuple(uint(1), signed)), signed, key, id),
@@ -102,6 +104,7 @@ export const OBJECTS = {
   'envelope': object(18, 2097152, key, bins(17, 2097152)),
   'repair request': object(19, 256, id, id, prefix, time),
   'resync request': object(20, 896, id, id, time, signed),
+  'sanction': object(21, 896, id, id, id, id, orNil(role), count, orNil(array(0, 64, prefix))),
   'text': content(32, time, orNil(seconds), seconds, orNil(bin(16)), text(65536)),
   'data': content(33, time, orNil(seconds), seconds, orNil(bin(16)), bins(0, 65536)),
   'announcement': content(34, text(256), mailbox),

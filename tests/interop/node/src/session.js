@@ -7,13 +7,16 @@ import { applyCommit, makeOwnCommit } from './committing.js';
 import { dispatch } from './envelope.js';
 import { Refusal, failIf, hold } from './errors.js';
 import { foundRoom, joinRoom } from './founding.js';
+import { sameIdentity } from './identity.js';
 import { packageHash } from './keypackage.js';
+import { MEMBER } from './membership.js';
 import { plainHash } from './primitives.js';
 import { knownRandom } from './random.js';
 import { Room } from './room.js';
 import { receiveRequest } from './requests.js';
 import { receiveMessage, sendMessage } from './talking.js';
-import { directoryFrom, guestFrom, hexOrNull, mailboxFrom, packageKeysFrom, unhexOrNull, untagged } from './values.js';
+import { wins } from './tree.js';
+import { directoryFrom, guestFrom, hexOrNull, mailboxFrom, packageKeysFrom, unhexOrNull, wishFrom } from './values.js';
 
 /** What is told of the epoch that is current. */
 export function current(room) {
@@ -22,6 +25,20 @@ export function current(room) {
 }
 
 const evictedTo = (evicted) => evicted.map(([member, number]) => [hex(member), number]);
+
+/** REQ-ENV-24: whether an invitation moves a device that is in the group already. */
+function moves(room, entered, now) {
+  if (room.direct || room.joined === null || now - room.since > MAX_SINCE) return false;
+  const mayAdmit = ({ roster, policy }) => {
+    const inviter = roster.members.find(({ identity }) => sameIdentity(identity, entered.inviter));
+    return inviter !== undefined && (inviter.role !== MEMBER || policy[1]);
+  };
+  const { transcript } = entered.room.current;
+  const known = room.epochs.some((epoch) => equal(epoch.transcript, transcript));
+  return room.epochs.some(mayAdmit) && !known && wins(entered.room, room);
+}
+
+const MAX_SINCE = 259200;
 
 const STEPS = ['found', 'join', 'send', 'receive', 'commit', 'export', 'look', 'restart'];
 
@@ -98,22 +115,31 @@ export class Session {
     return this.joinWith((named) => (equal(named, packageHash(keys.signed)) ? keys : null), unhex(invitation), now);
   }
 
-  /** *receive invitation* of 12.5. */
-  joinWith(findPackage, invitation, now, joined = () => {}) {
+  /** *receive invitation* of 12.5; without step 1, as 20.6 has it, unless something is `joined` with the result. */
+  joinWith(findPackage, invitation, now, joined = null) {
     const name = hex(plainHash(invitation));
-    if (!this.accepted.includes(name)) {
+    let event = 'joined';
+    if (joined === null || !this.accepted.includes(name)) {
       const entered = joinRoom(this.owner, findPackage, invitation, now);
       const { room } = entered;
-      const anew = entered.resynced && this.asked !== null && equal(this.asked, entered.package.hash);
-      if (this.room !== null && equal(this.room.id, room.id) && !this.room.removed && !anew) hold('already-member');
+      const again = this.room !== null && equal(this.room.id, room.id);
+      const asked = this.asked !== null && equal(this.asked, entered.package.hash);
+      const anew = asked && entered.resynced && again;
+      failIf(asked && !anew, 'unknown-package');
+      if (again && !this.room.removed && (!anew || wins(this.room, room))) {
+        if (!moves(this.room, entered, now)) hold('already-member');
+        room.moveFrom(this.room, now);
+        event = 'moved';
+      }
+      if (again) room.remember(this.room);
       this.room = room;
       if (anew) this.asked = null;
       this.accepted.push(name);
-      joined(entered);
+      joined?.(entered);
     }
     const room = this.needRoom();
     return {
-      outcome: 'event', event: 'joined', out: { room: hex(room.id), me: hex(room.me), ...current(room) },
+      outcome: 'event', event, out: { room: hex(room.id), me: hex(room.me), ...current(room) },
     };
   }
 
@@ -138,7 +164,7 @@ export class Session {
   commit({ operations, guests, directory, now }, random) {
     const room = this.needRoom();
     const wish = {
-      operations: operations.map(untagged), guests: guests.map(guestFrom), directory: directory.map(directoryFrom), now,
+      operations: operations.map(wishFrom), guests: guests.map(guestFrom), directory: directory.map(directoryFrom), now,
     };
     const { sealed, slots, invitations } = makeOwnCommit(room, wish, random);
     return {
@@ -189,8 +215,19 @@ function requested({ type, member, copies, signed }) {
   return { outcome: 'event', event: type, out };
 }
 
-/** What an applied commit comes to. */
-function followed(room, { removed, committer }) {
-  if (removed) return { outcome: 'event', event: 'removed', out: {} };
-  return { outcome: 'event', event: 'committed', out: { committer: hex(committer), ...current(room) } };
+/** What a commit comes to. */
+function followed(room, { fate, committer, epoch, number, transcript }) {
+  const author = { committer: hex(committer) };
+  switch (fate) {
+    case 'removes':
+      return { outcome: 'event', event: 'removed', out: {} };
+    case 'convicts':
+      return { outcome: 'event', event: 'equivocated', out: author };
+    case 'loses': {
+      const out = { ...author, number, transcript: hex(transcript), context: hexOrNull(epoch && epoch.context) };
+      return { outcome: 'event', event: 'lost', out };
+    }
+    default:
+      return { outcome: 'event', event: 'committed', out: { ...author, ...current(room) } };
+  }
 }

@@ -6,9 +6,11 @@ import { failIf, hold, refuse } from './errors.js';
 import { readContent, stricter } from './evaporation.js';
 import { awaitsRefresh, checkLeaveRequest, find } from './membership.js';
 import { openMessage, parseMessage, sealMessage } from './message.js';
+import { hasStrayed, leadingTo, leadsTo } from './tree.js';
 import { acceptTurn, beginTurn } from './turns.js';
 
 const MAX_UNANSWERED = 1000;
+const STRAYED = 1;
 
 /**
  * REQ-MSG-06.
@@ -23,12 +25,16 @@ export function sendMessage(room, content, now, random) {
   const opened = turns ? beginTurn(room, random) : null;
   const epoch = opened?.epoch ?? room.current;
   const sending = opened ? { key: opened.sending, index: 0 } : room.sending;
-  if (!room.direct) failIf(awaitsRefresh(epoch.roster), 'refresh-awaited');
-  else failIf(sending.index >= MAX_UNANSWERED, 'out-of-turn');
+  if (!room.direct) {
+    room.checkHonest();
+    failIf(room.noted.blocking(room.id, epoch.roster, room.me), 'removal-pending');
+    failIf(awaitsRefresh(epoch.roster), 'refresh-awaited');
+  } else failIf(sending.index >= MAX_UNANSWERED, 'out-of-turn');
   failIf(sending.index > LAST_INDEX, 'chain-exhausted');
   const { index } = sending;
   const { next, messageKey } = step(sending.key);
-  const fields = [room.id, epoch.prefix, room.me, index, null, room.lastSpoken, 0, epoch.turn];
+  const flags = !room.direct && hasStrayed(room) ? 1 : 0;
+  const fields = [room.id, epoch.prefix, room.me, index, null, room.lastSpoken, flags, epoch.turn];
   const { message, id, key } = sealMessage(fields, epoch.context, messageKey, content, random(16), epoch.roomSeed);
 
   if (opened) {
@@ -37,6 +43,7 @@ export function sendMessage(room, content, now, random) {
     room.sent = 0;
   }
   room.sending = { key: next, index: index + 1 };
+  epoch.spoken = true;
   room.sent += 1;
   return { message, id, key, number: epoch.number, transcript: epoch.transcript, index };
 }
@@ -48,32 +55,42 @@ function sameTurn(a, b) {
 }
 
 /**
- * REQ-MSG-08: close the sender's older chains, on copies.
+ * REQ-MSG-08: close the sender's chains that have ended, on copies.
  * @param {import('./room.js').Room} room
- * @param {{ sender: Uint8Array, prefix: Uint8Array, lastSpoken: [Uint8Array, number] | null }} header
- * @param {import('./epoch.js').Epoch} current that of the message
+ * @param {{ sender: Uint8Array, prefix: Uint8Array, lastSpoken: [Uint8Array, number] | null, flags: number }} header
+ * @param {import('./epoch.js').Epoch} epoch that of the message, which a turn may just be opening
  * @param {number} now
  */
-function closeOlder(room, { sender, prefix, lastSpoken }, { number, roster }, now) {
+function closeEnded({ epochs }, { sender, prefix, lastSpoken, flags }, epoch, now) {
   const name = hex(sender);
-  const { resynced } = find(roster, sender);
+  const { resynced } = find(epoch.roster, sender);
   // Whoever has been let in anew does not know what it said before: that settles nothing, and is not settled.
-  const stoodAs = (epoch) => find(epoch.roster, sender)?.resynced;
-  const named = lastSpoken === null ? undefined : room.named(lastSpoken[0]);
+  const stoodAs = ({ roster }) => find(roster, sender)?.resynced;
+  const named = lastSpoken === null ? undefined : epochs.find((each) => equal(each.prefix, lastSpoken[0]));
   failIf(lastSpoken !== null && equal(lastSpoken[0], prefix), 'bad-count');
-  failIf(named !== undefined && named.number >= number, 'bad-count');
-  failIf(named !== undefined && ![undefined, resynced].includes(stoodAs(named)), 'bad-count');
-  const closed = [];
-  const earlier = room.epochs.filter((epoch) => epoch.number < number && stoodAs(epoch) === resynced).reverse();
-  for (const epoch of earlier) {
-    const chain = epoch.chains.get(name);
-    if (chain !== undefined && !chain.closed) {
-      const copy = chain.copy();
-      const { skips, gap } = copy.close(epoch === named ? lastSpoken[1] : 0, now);
-      closed.push({ epoch, chain: copy, skips, gap });
-    }
-    if (epoch === named) break;
+  if (named !== undefined) {
+    failIf(leadsTo(epochs, epoch, named), 'bad-count');
+    failIf(![undefined, resynced].includes(stoodAs(named)), 'bad-count');
   }
+  const closed = [];
+  const close = (ended, count) => {
+    const chain = ended.chains.get(name);
+    if (chain === undefined || chain.closed) return;
+    const copy = chain.copy();
+    const { skips, gap } = copy.close(count, now);
+    closed.push({ epoch: ended, chain: copy, skips, gap });
+  };
+  for (const earlier of leadingTo(epochs, epoch)) {
+    const chain = earlier.chains.get(name);
+    if (chain === undefined || chain.closed || stoodAs(earlier) !== resynced) continue;
+    if (named !== undefined && (named === earlier || leadsTo(epochs, earlier, named))) break;
+    if (lastSpoken !== null && named === undefined) {
+      if ((flags & STRAYED) !== 0) break;
+      if (chain.index !== 0) continue;
+    }
+    close(earlier, 0);
+  }
+  if (named !== undefined) close(named, lastSpoken[1]);
   return closed;
 }
 
@@ -111,7 +128,7 @@ export function receiveMessage(room, data, now) {
   let epoch = room.named(prefix);
   let opened = null;
   if (epoch === undefined) {
-    failIf(room.removed, 'room-closed');
+    failIf(room.closed, 'room-closed');
     if (!room.direct || turn === null) hold('unknown-epoch');
     opened = acceptTurn(room, message);
     epoch = opened.epoch;
@@ -125,17 +142,18 @@ export function receiveMessage(room, data, now) {
   const { roomSignKey } = author.keys;
   const { content, id, key } = openMessage(message, epoch.context, messageKey, epoch.policy[0], roomSignKey);
   const { type, fields } = readContent(content);
-  const closed = closeOlder(room, message, epoch, now);
+  const closed = closeEnded(room, message, epoch, now);
 
   if (opened) {
     room.enter(epoch, opened.sending, now);
     room.committed = now;
     room.sent = 0;
   }
-  room.arrived(sender, epoch.number);
+  room.arrived(sender, epoch);
   epoch.chains.set(name, chain);
   for (const older of closed) older.epoch.chains.set(name, older.chain);
   const evicted = keepLimit(allChains(room));
+  if ((message.flags & STRAYED) === 0) room.waive(sender, epoch);
   if (type === 'leave') keepLeaveRequest(room, fields[0]);
   return {
     type, fields, content, id, key, sender, number: epoch.number, index,

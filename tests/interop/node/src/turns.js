@@ -16,7 +16,7 @@ function openTurn(room, { committer, commit, commitHashed, r, init, roster, turn
   erase(secret);
   return Epoch.open({
     suite: room.suite, room: room.id, number: current.number + 1,
-    transcript: transcriptHash(current.transcript, commit, schedule.confirmation),
+    transcript: transcriptHash(current.transcript, commit, schedule.confirmation), parent: current.transcript,
     roster, policy: current.policy, opener: committer, turn, me: room.me, leaf, roomSeed: null, schedule,
   });
 }

@@ -23,6 +23,16 @@ export function untagged(json) {
   return json;
 }
 
+/** What a device is to do in a commit: an operation, or a removal or demotion that it is to sign (20.6). */
+export function wishFrom(json) {
+  if (Array.isArray(json)) return untagged(json);
+  const { member, role } = json.sanction;
+  return { sanction: { member: unhex(member), role } };
+}
+
+/** A row of a trail (7.5). */
+export const trailFrom = ([prefix, order]) => [unhex(prefix), order];
+
 /** Bytes or null, both ways. */
 export const hexOrNull = (value) => (value === null ? null : hex(value));
 export const unhexOrNull = (value) => (value === null || value === undefined ? null : unhex(value));

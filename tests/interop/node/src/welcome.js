@@ -21,9 +21,10 @@ const AHEAD = 300;
  * @param {object} parts
  * @param {{ member: Uint8Array, name: string, mailbox: object | null }[]} directory in the order of the roster
  */
-export function makeWelcome({ commit, confirmation, signature, parentCredential, roster, policy, secret }, directory) {
+export function makeWelcome(parts, directory) {
+  const { commit, confirmation, signature, parentCredential, roster, policy, secret, trail } = parts;
   const rows = directory.map(({ member, name, mailbox }) => [member, name, mailbox && mailboxFields(mailbox)]);
-  return make('welcome', commit, confirmation, signature, parentCredential, roster, policy, secret, rows);
+  return make('welcome', commit, confirmation, signature, parentCredential, roster, policy, secret, rows, trail);
 }
 
 /** REQ-LIMIT-13. */
@@ -87,7 +88,7 @@ function checkCommit(welcome, opened, owner) {
  */
 export function readInvitation(owner, findPackage, data, now) {
   const opened = openInvitation(owner, findPackage, data);
-  const [commit, confirmation, signature, parentCredential, rosterBytes, policy, secret, directory] =
+  const [commit, confirmation, signature, parentCredential, rosterBytes, policy, secret, directory, trail] =
     parse(opened.welcome, 'welcome');
   const welcome = { commit, confirmation, signature, parentCredential, roster: rosterBytes, policy, secret, directory };
   checkPolicy(policy);
@@ -119,6 +120,7 @@ export function readInvitation(owner, findPackage, data, now) {
   const transcript = transcriptHash(checked.parent, commit, confirmation);
   return {
     suite: opened.package.suite, room: checked.room, me: ownId, number: checked.number, transcript,
+    time: checked.time, inviter: opened.inviter, trail,
     prefix: prefixOf(transcript), roster, rosterBytes, policy, opener: checked.committer, schedule, directory,
     package: opened.package, keys: opened.keys, index: opened.index, resynced: checked.resynced ?? false,
   };
