@@ -14,11 +14,11 @@ from .membership import Policy, Role
 if TYPE_CHECKING:
     from .conversation import Conversation
 
-__all__ = ["ApplicationFailed", "DeliveryFailed", "Disclosed", "Event", "FallenBehind",
-           "IdentityChanged", "MessageArrived", "MessageBurned", "MessageEvaporated",
-           "MessageHandle", "MessageViewed", "MessagesMissing", "Person", "RefreshDue", "Rejected",
-           "RemovedFromRoom", "ResyncAsked", "RolledBack", "RoomChanged", "RoomJoined",
-           "RoomReplaced", "StoreFailed"]  # fmt: skip
+__all__ = ["ApplicationFailed", "ChangesLost", "DeliveryFailed", "Disclosed", "Equivocated",
+           "Event", "FallenBehind", "IdentityChanged", "MessageArrived", "MessageBurned",
+           "MessageEvaporated", "MessageHandle", "MessageViewed", "MessagesMissing", "Person",
+           "RefreshDue", "Rejected", "RemovedFromRoom", "ResyncAsked", "RolledBack", "RoomChanged",
+           "RoomJoined", "RoomReplaced", "StoreFailed"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, repr=False)

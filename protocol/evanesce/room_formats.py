@@ -65,7 +65,6 @@ def _with_tree(records: Records) -> Records:
             # Whether one has spoken in it is not known: if it should lose, one may have strayed.
             value[_NEXT_COMMIT:] = [parents[name[6:]], None, [], None, True]
         made[name] = encode(value)
-    made[b"noted"] = encode([])
     return made
 
 

@@ -232,7 +232,8 @@ class RoomState:
                 self.equivocator, self.joined, [list(step) for step in self.trail],
             ])  # fmt: skip
         if name == b"noted":
-            return encode([[*proof.value(), since] for proof, since in self.noted.items()])
+            noted = [[*proof.value(), since] for proof, since in self.noted.items()]
+            return encode(noted) if noted else None
         if name == b"directory":
             return encode([
                 [member, c.name, None if c.mailbox is None else c.mailbox.value(), c.said]
@@ -251,7 +252,8 @@ class RoomState:
         """The names of every record this state is made of."""
         yield b"state"
         yield b"directory"
-        yield b"noted"
+        if self.noted:
+            yield b"noted"
         for prefix, epoch in self.epochs.items():
             yield b"epoch/" + prefix
             for member in epoch.chains:
@@ -288,7 +290,7 @@ class RoomState:
         }
         noted = {
             Proof(ProofKind(kind), signed): since
-            for kind, signed, since in decode(records[b"noted"], limit=RECORD_LIMIT)
+            for kind, signed, since in decode(records.get(b"noted", b"\x90"), limit=RECORD_LIMIT)
         }
         state = cls(
             room, suite(number), own, current, epochs,

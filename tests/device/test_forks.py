@@ -402,6 +402,7 @@ async def test_a_lost_change_is_committed_again_exactly_once_over_a_restart(
     """REQ-EPOCH-27: what is to be done again is stored with the commit that made it lose."""
     guest = await world.open("Guest")
     card = await guest.device.card()
+    await world.advance(30)  # the next look at what is due is in 30 s
     await at_once(
         world,
         mina.room(room).refresh,
@@ -412,7 +413,7 @@ async def test_a_lost_change_is_committed_again_exactly_once_over_a_restart(
     if point == "after the loss":
         sora.store = Store(sora.store.contents())
         await sora.restart()
-    await world.advance(59)
+    await world.advance(45)
     assert len(sora.store.named(b"lost/")) == 1, "Junho has lost, too, and stands before her"
     if point == "before it is due":
         await sora.restart()

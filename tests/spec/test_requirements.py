@@ -335,7 +335,7 @@ EXPECTED: dict[str, tuple[int, ...]] = {
     "42": (limits.QUARTER,),
     "43": (limits.NOTICE_LIFETIME,),
     "44": (limits.MAX_SPARED,),
-    "45": (limits.NOTED_LIFETIME,),
+    "45": (limits.NOTED_LIFETIME, limits.MAX_NOTED),
 }
 
 
