@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from . import actions
 from .applying import CommitApplied
 from .engine import Engine
+from .epoch import PREFIX_BYTES
 from .errors import LocalError, RemoteError
 from .events import ChangesLost, Event, Person
 from .faces import Faces, person
@@ -41,7 +42,7 @@ _ROOM = 1 << 19  # bytes of operations that are surely not too many for one comm
 def note(engine: Engine, tx: Transaction, room: Room, change: CommitApplied, now: int) -> None:
     """Commits of this device have lost to one that has been applied: keep what they did."""
     for prefix, operations in change.own_lost:
-        _keep(engine, tx, room, prefix, operations, now + _place(room, prefix) * STAGGER)
+        _keep(engine, tx, room, prefix, operations, now)
 
 
 def note_moved(engine: Engine, tx: Transaction, old: Room, now: int) -> None:
@@ -55,15 +56,15 @@ def note_moved(engine: Engine, tx: Transaction, old: Room, now: int) -> None:
 
 
 def _keep(
-    engine: Engine, tx: Transaction, room: Room, prefix: bytes, operations: bytes, due: int
+    engine: Engine, tx: Transaction, room: Room, prefix: bytes, operations: bytes, now: int
 ) -> None:
     if decode(operations, limit=MAX_COMMIT):  # not a refresh: that one is due the room knows
-        tx.put(_LOST + room.id + prefix, encode([due, operations]))
+        tx.put(_LOST + room.id + prefix, encode([now, operations]))
         engine.lost.add(room.id)
 
 
 def _place(room: Room, prefix: bytes) -> int:
-    """How many have lost on the same parent that come before this commit."""
+    """How many have lost on the same parent that come before this commit, as is known by now."""
     epoch = room.state.epochs.get(prefix)
     if epoch is None or epoch.order is None:
         return 0  # one too many to be kept
@@ -80,7 +81,9 @@ def waits(engine: Engine, room: bytes) -> bool:
 def again(engine: Engine, tx: Transaction, faces: Faces, room: Room, now: int) -> list[Event]:
     """Commit again what lost commits did, if it is time to, and tell what cannot be."""
     lost = [(name, *decode(record, limit=_LIMIT)) for name, record in tx.scan(_LOST + room.id)]
-    if any(due > now for _, due, _ in lost):
+    places = [_place(room, name[-PREFIX_BYTES:]) for name, _, _ in lost]
+    if any(now < since + place * STAGGER
+           for place, (_, since, _) in zip(places, lost, strict=True)):  # fmt: skip
         return []  # all together, once the last of them is due
     forget(engine, tx, room.id)
     refused: list[Operation] = []

@@ -38,9 +38,9 @@ def _cut(state: RoomState) -> None:
         if void:
             oldest = void[0]
         else:
-            authors = Counter(proof.remover or proof.member for proof in state.noted)
+            authors = Counter(proof.author for proof in state.noted)
             most = max(authors, key=lambda author: (authors[author], author))
-            oldest = next(p for p in state.noted if (p.remover or p.member) == most)
+            oldest = next(proof for proof in state.noted if proof.author == most)
         del state.noted[oldest]
 
 

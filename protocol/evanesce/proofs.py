@@ -50,6 +50,13 @@ class Proof(NamedTuple):
         return self.kind is ProofKind.LEAVE or Sanction.parse(self.signed).role is None
 
     @property
+    def author(self) -> bytes:
+        """Whose statement it is: the leaver, or who has signed the sanction."""
+        if self.kind is ProofKind.LEAVE:
+            return self.member
+        return Sanction.parse(self.signed).author
+
+    @property
     def remover(self) -> bytes | None:
         """The member whose removal of another it is, if it is one."""
         if self.kind is ProofKind.LEAVE:

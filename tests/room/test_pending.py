@@ -11,10 +11,11 @@ from evanesce.content import Leave
 from evanesce.epoch import SealedCommit
 from evanesce.errors import HeldError, LocalError, Reason
 from evanesce.group import CommitMade
-from evanesce.limits import EPOCH_GRACE, FORK_BUCKET, MAX_PROOFS, NOTED_LIFETIME
+from evanesce.limits import EPOCH_GRACE, FORK_BUCKET, MAX_NOTED, MAX_PROOFS, NOTED_LIFETIME
 from evanesce.membership import Role
 from evanesce.operations import Resync, SetRole
-from evanesce.proofs import Proof, ProofKind, Sanction, sanction
+from evanesce.pending import note
+from evanesce.proofs import Proof, ProofKind, Sanction, sanction, sign_sanction
 from evanesce.resync import ResyncRequest
 from evanesce.room import Room
 from tests.room.room_support import (
@@ -116,6 +117,53 @@ def test_what_was_noted_is_forgotten_after_30_days(over: int) -> None:
     room.expire(since + NOTED_LIFETIME + over)
     room = restart(world, "ann")
     assert bool(state_of(room).noted) == bool(room.pending) == bool(room.blocked) == (not over)
+
+
+def removals_by(world: World, author: str, target: str, epochs: range) -> list[Proof]:
+    """Valid ones, all different: of a removal the epoch says nothing."""
+    keys, row = world.people[author].keys, world.member(target, at="ann")
+    return [
+        Proof(ProofKind.SANCTION, sign_sanction(
+            keys, world["ann"].id, row.id, row.admission, world[author].own_id, None, epoch, ()
+        ).signed)
+        for epoch in epochs
+    ]  # fmt: skip
+
+
+def note_in(world: World, name: str, *proofs: Proof) -> list[Proof]:
+    note(state_of(world[name]), [], proofs, world.now)
+    return list(state_of(restart(world, name)).noted)
+
+
+def test_of_more_than_1000_those_go_first_that_are_not_pending() -> None:
+    world = crew()
+    void = removals_by(world, "cid", "dan", range(3))  # cid may not
+    good = removals_by(world, "ann", "eve", range(MAX_NOTED - 2))
+    assert note_in(world, "bob", *void[:2], *good) == [*void[:2], *good]
+    (more,) = removals_by(world, "ann", "dan", range(1))
+    assert note_in(world, "bob", more) == [void[1], *good, more], "the oldest of them"
+
+
+@pytest.mark.parametrize("demotions", [False, True])
+def test_then_those_of_whom_most_are_noted_so_that_nobody_pushes_out_what_is_said_of_it(
+    demotions: bool,
+) -> None:
+    """Whether they are removals or demotions: it is their author that counts."""
+    world = crew()
+    leave, bob = world.leave_proof("dan"), world.member("bob", at="ann")
+    by_bob = removals_by(world, "bob", "dan", range(2))
+    noted = note_in(world, "cid", leave, *by_bob)
+    flood = removals_by(world, "ann", "eve", range(MAX_NOTED))
+    if demotions:
+        keys, ann = world.people["ann"].keys, world["ann"].own_id
+        flood = [
+            Proof(ProofKind.SANCTION, sign_sanction(
+                keys, world["ann"].id, bob.id, bob.admission, ann, Role.MEMBER, epoch, None
+            ).signed)
+            for epoch in range(MAX_NOTED)
+        ]  # fmt: skip
+        noted = note_in(world, "cid", *removals_by(world, "bob", "eve", range(1)))
+    assert note_in(world, "cid", *flood) == [*noted, *flood[len(noted) :]]
 
 
 # --- pending and blocking ------------------------------------------------------------------------

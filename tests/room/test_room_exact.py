@@ -211,7 +211,7 @@ def test_who_is_let_in_anew_keeps_what_was_noted_and_no_more() -> None:
     better.changes()
     better.take_over(other, moved=False)
     assert better.equivocator == b"e" * 32
-    assert better.changes().keys() == {b"state"}
+    assert better.changes().keys() == {b"state", b"noted"}
     with pytest.raises(HeldError) as caught:
         better.receive(late.message, NOW)
     assert caught.value.reason is Reason.UNKNOWN_EPOCH

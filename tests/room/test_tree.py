@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from evanesce.epoch import SealedCommit, seal_commit
 from evanesce.errors import HeldError, LocalError, Reason
 from evanesce.formats import COMMIT_COPY
 from evanesce.group import CommitMade
@@ -243,6 +244,17 @@ def test_a_better_sibling_deep_in_the_path_takes_the_whole_rest_of_it_along() ->
     later = make_at(world, "ann", NOW + 3 * HOUR)
     assert not world.apply("dan", later).leads
     assert world["dan"].transcript == world["cid"].transcript
+
+
+def test_an_epoch_of_which_no_order_is_known_stays_on_the_path() -> None:
+    """An earlier version has kept it, when there were no branches."""
+    world = crew()
+    better = make_at(world, "ann", NOW)
+    world.apply("dan", make_at(world, "bob", NOW + HOUR))
+    state_of(world["dan"]).epoch.order = None
+    where = restart(world, "dan").transcript
+    assert not world.apply("dan", better).leads
+    assert world["dan"].transcript == where
 
 
 def test_what_changes_with_the_branch_is_told_as_a_difference() -> None:
@@ -696,6 +708,47 @@ def test_who_knows_of_an_equivocation_receives_and_says_nothing() -> None:
     dan.abandon(world.now)
     with refused(Reason.ROOM_CLOSED, dan, error=LocalError):
         world.send("dan")
+
+
+def test_a_commit_signed_for_another_parent_convicts_nobody() -> None:
+    """A member signs with one key on more than one parent: on one whose commit has lost, and on
+    another of the same branch point. Whoever seals the one as if it were on the other lies."""
+    world = crew()
+    losing, winning = make_at(world, "bob", NOW + HOUR), make_at(world, "ann", NOW)
+    world.apply("cid", losing)
+    on_losing = make_at(world, "cid", NOW)
+    world.apply("cid", winning)
+    on_winning = make_at(world, "cid", NOW)
+    for made in (losing, on_losing, winning, on_winning):
+        world.apply("dan", made)
+    dan, cid = world["dan"], world["cid"].own_id
+    first, second = opened_by(losing, dan), opened_by(winning, dan)
+    assert first.roster[cid].credential == second.roster[cid].credential, "the same key"
+    signed = SealedCommit.parse(on_losing.sealed).open(first.handshakes[cid].reveal())
+    moved = seal_commit(
+        second.handshakes[cid].reveal(), dan.id, second.prefix, cid, signed, Stream("relay")
+    )
+    for slot in (None, COMMIT_COPY.parse(on_losing.copies[dan.own_id])[1]):
+        with refused(Reason.WRONG_TRANSCRIPT, dan):
+            dan.apply(COMMIT_COPY.build(moved, slot), world.now)
+    assert dan.equivocator is None
+
+
+def test_a_second_epoch_of_one_prefix_is_refused() -> None:
+    """8 bytes name an epoch: two members together can make two that are named alike."""
+    world = crew()
+    made = make_at(world, "bob", NOW)
+    ahead = Room.restore(world["dan"].records())
+    ahead.apply(made.copies[ahead.own_id], world.now)
+    opened = state_of(ahead).epoch
+    dan, state = world["dan"], state_of(world["dan"])
+    state.epochs[opened.prefix] = replace(
+        state.epoch, transcript=opened.prefix + bytes(24), chains={}, superseded=NOW
+    )
+    with refused(Reason.WRONG_TRANSCRIPT, dan):
+        world.apply("dan", made)
+    del state.epochs[opened.prefix]
+    assert world.apply("dan", made).leads
 
 
 def test_commits_on_two_branches_convict_nobody() -> None:
