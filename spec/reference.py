@@ -2011,15 +2011,15 @@ def apply_commit(
     commit, confirmation, signature = parse(signed_commit, "signed commit")
     credential = kept_credential(committer.signed)
     verify(credential.room_sign_key, signature, b"commit", commit, confirmation)  # 10
-    opened = transcript_hash(parent.transcript, commit, confirmation)
-    if committer_id in (committed or {}):  # 11
-        fail_if((committed or {})[committer_id] == opened, "replay")
-        return Equivocated(committer_id)
-    (its_room, number, transcript, its_committer, time, operations, proofs, entry,
-     ephemeral_key, its_state) = read_commit(commit)  # 12  # fmt: skip
-    claimed = (its_room, number, transcript, its_committer)  # 13
+    claimed = tuple(parse(commit, "commit")[:4])  # 11
     true = (parent.room, parent.number, parent.transcript, committer_id)
     fail_if(claimed != true, "wrong-transcript")
+    opened = transcript_hash(parent.transcript, commit, confirmation)
+    if committer_id in (committed or {}):  # 12
+        fail_if((committed or {})[committer_id] == opened, "replay")
+        return Equivocated(committer_id)
+    (_, _, _, _, time, operations, proofs, entry, ephemeral_key,
+     its_state) = read_commit(commit)  # 13  # fmt: skip
     roster, policy = apply_operations(  # 14
         parent.roster, parent.policy, parent.suite, parent.room, parent.number,
         parent.transcript, committer, time, operations, proofs,
@@ -2145,7 +2145,7 @@ def accept_turn(
 
 HELD = ("unknown-epoch", "early-commit", "no-slot")  # 1.5
 GRACE = 259_200  # REQ-LIMIT-14, 20
-NOTED_FOR = 2_592_000  # REQ-LIMIT-45
+NOTED_FOR, MAX_NOTED = 2_592_000, 1_000  # REQ-LIMIT-45
 MAX_EPOCHS = 256  # REQ-LIMIT-15
 MAX_ROOM_KEYS = 4_000  # REQ-LIMIT-19
 MAX_INDEX = 2**32 - 1  # REQ-LIMIT-21
@@ -2326,9 +2326,9 @@ def move(
     there, epoch = room.now_in.epoch, new.now_in.epoch
     inviter = Identity(*parse(data, "invitation")[1:3])
     may_admit = any(
-        row.identity == inviter and (row.role >= ADMIN or bool(kept.epoch.policy[1]))
-        for kept in room.epochs.values() for row in kept.epoch.roster.members
-    )  # fmt: skip
+        row.identity == inviter and (row.role >= ADMIN or bool(there.policy[1]))
+        for row in there.roster.members
+    )
     recent = room.joined is not None and now - room.joined <= GRACE
     moves = (
         recent and may_admit and new.current not in room.epochs
@@ -2367,7 +2367,8 @@ def send(
     kept, epoch = room.now_in, room.now_in.epoch
     waiting = [m for m in epoch.roster.members if kept_credential(m.signed).awaits_refresh]
     if not room.direct:  # 3
-        fail_if(len(room.equivocated) > 0, "equivocation")  # REQ-EPOCH-29
+        # REQ-EPOCH-29
+        fail_if(any(epoch.roster.has(m) for m in room.equivocated), "equivocation")
         fail_if(blocking(room), "removal-pending")  # REQ-EPOCH-28
         fail_if(len(waiting) > 0, "refresh-awaited")  # REQ-MEM-09
     assert room.sending is not None  # it is this device's turn, or a group
@@ -2571,7 +2572,7 @@ def commit_own(
     """Commit (REQ-EPOCH-14). Sanctions among the operations are still to be made."""
     fail_if(room.removed is not None, "room-closed")  # 1
     fail_if(room.direct, "wrong-mode")
-    fail_if(len(room.equivocated) > 0, "equivocation")
+    fail_if(any(room.now_in.epoch.roster.has(m) for m in room.equivocated), "equivocation")
     fail_if(not 0 <= now < 1 << 40, "bad-input")
     fail_if(any(operation[0] == ADD for operation in operations), "bad-input")
     fail_if(len(operations) + len(guests) > 1_000, "too-large")
@@ -2605,7 +2606,31 @@ def record(room: Room, at: bytes, taken: Taken, now: int) -> Room:
             noted.setdefault((SANCTIONED, operation[1]), now)
     for kind, proof in taken.proofs:
         noted.setdefault((kind, proof), now)
+    noted = few_noted(room.now_in.epoch, noted)
     return room._replace(epochs={**room.epochs, at: parent}, noted=noted)
+
+
+def few_noted(epoch: Epoch, noted: dict[tuple[int, bytes], int]) -> dict[tuple[int, bytes], int]:
+    """What stays noted in a room with this current epoch (REQ-EPOCH-28, REQ-LIMIT-45)."""
+    excess = len(noted) - MAX_NOTED
+    if excess <= 0:
+        return noted
+    void = [proof for proof in noted if proof_valid(epoch, *proof) is None]
+    kept = [proof for proof in noted if proof not in void[:excess]]
+    while len(kept) > MAX_NOTED:
+        authors = [author_of(proof) for proof in kept]
+        most = max(authors, key=lambda author: (authors.count(author), author))
+        del kept[authors.index(most)]
+    return {proof: noted[proof] for proof in kept}
+
+
+def author_of(proof: tuple[int, bytes]) -> bytes:
+    """Who has signed a proof, as it says itself: the author of a sanction, or who leaves."""
+    kind, signed = proof
+    if kind == SANCTIONED:
+        return read_sanction(signed).author
+    member: bytes = parse(parse(signed, "signed object")[0], "leave request")[1]
+    return member
 
 
 def receive_commit(room: Room, data: bytes, now: int) -> tuple[Room, str, Taken | Equivocated]:
@@ -2621,11 +2646,13 @@ def receive_commit(room: Room, data: bytes, now: int) -> tuple[Room, str, Taken 
         raise Refused("unknown-epoch")  # held
     parent = room.epochs[prefix]
     taken = apply_commit(parent.epoch, room.me, parent.leaf, data, now, parent.committed)  # 1 to 21
-    if isinstance(taken, Equivocated):  # 11
+    if isinstance(taken, Equivocated):  # 12
         if committer not in room.equivocated:
             room = room._replace(equivocated=[*room.equivocated, committer])
         return room, "equivocated", taken
-    return take(room, prefix, taken, now)  # 22
+    twin = not taken.removes_me and taken.epoch.prefix in room.epochs  # 22
+    fail_if(twin, "wrong-transcript")
+    return take(room, prefix, taken, now)
 
 
 def take(room: Room, at: bytes, taken: Taken, now: int) -> tuple[Room, str, Taken]:

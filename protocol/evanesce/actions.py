@@ -159,17 +159,13 @@ def prepare(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
 
 
 def settle_pending(engine: Engine, tx: Transaction, room: Room, now: int) -> None:
-    """Commit what is pending until nothing of it keeps this device from speaking.
+    """Commit what is pending and keeps this device from speaking, as much as one commit takes.
 
-    What is about this device itself is for others to commit. Raise `LocalError` as `commit`.
+    What is about this device itself is for others to commit; of more than one commit takes, others
+    may have some. Raise `LocalError` as `commit`.
     """
-    while not room.direct and room.blocked:
-        before = len(room.pending)
-        if not embedded(room.state, ()):
-            return
+    if not room.direct and room.blocked and embedded(room.state, ()):
         commit(engine, tx, room, [], [], now)
-        if len(room.pending) >= before:
-            return
 
 
 def _keep_own(

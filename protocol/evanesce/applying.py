@@ -88,8 +88,8 @@ def apply_commit(state: RoomState, data: bytes, now: int) -> CommitApplied:
     if known is not None:
         if equal(known, transcript):
             raise RemoteError(Reason.REPLAY, "this commit has been taken")
-        if state.equivocator is None:
-            state.equivocator = committer.id
+        if committer.id not in state.equivocators:
+            state.equivocators.append(committer.id)
             state.changed.add(b"state")
         return CommitApplied(committer, leads=False, equivocation=True)
     commit = Commit.parse(signed.commit)
@@ -184,7 +184,10 @@ def _check_commit(
     if not equal(state_hash(roster.encode(), outcome.policy), commit.state_hash):
         raise RemoteError(Reason.BAD_STATE_HASH, "roster or policy is not what was committed")
     if commit.time > now + MAX_CLOCK_LEAD:
-        raise HeldError(Reason.EARLY_COMMIT, "a commit ahead of this device's clock")
+        raise HeldError(
+            Reason.EARLY_COMMIT, "a commit ahead of this device's clock",
+            commit.time - MAX_CLOCK_LEAD,
+        )  # fmt: skip
     return roster, outcome
 
 

@@ -225,7 +225,7 @@ def _member(room: Room, before: Roster, member: bytes) -> Member:
 def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
     engine, tx, now = arrival.engine, arrival.tx, arrival.now
     before = {member.id: person(room, member) for member in room.roster}
-    convicted, kept = room.equivocator, set(room.state.epochs)
+    convicted, kept = list(room.state.equivocators), set(room.state.epochs)
     sealed, slot = COMMIT_COPY.parse(data)
     try:
         change = room.apply(data, now)
@@ -238,7 +238,7 @@ def _commit(arrival: Arrival, room: Room, data: bytes) -> None:
     conversation = arrival.faces.conversation(room.id)
     parsed = SealedCommit.parse(sealed)
     if change.equivocation:
-        if convicted is None:
+        if change.committer.id not in convicted:
             arrival.events.append(_equivocated(conversation, room, change.committer))
         return
     engine.note_received(tx, room, change.committer.id, parsed.prefix, now)
@@ -306,7 +306,9 @@ def _hold(
     """Keep what may become valid; what finds no place is refused."""
     judged = error.reason == Reason.NO_SLOT
     waiting = arrival.engine.waiting
-    if not waiting.hold(arrival.tx, room, payload, since, contact=contact, judged=judged):
+    if not waiting.hold(
+        arrival.tx, room, payload, since, contact=contact, judged=judged, until=error.until
+    ):
         arrival.reject(RemoteError(Reason.QUEUE_FULL, f"too much is waiting: {error}"), room)
 
 
@@ -317,8 +319,10 @@ def _is_past(arrival: Arrival, held: Held) -> bool:
     return past.has(arrival.tx, arrival.engine.rooms[held.room], held.epoch)
 
 
-def _ready(engine: Engine, held: Held) -> bool:
-    """Whether what is held may be judged now: not if it waits for an epoch, or a slot."""
+def _ready(engine: Engine, held: Held, now: int) -> bool:
+    """Whether it may be judged now: not if it waits for an epoch, a slot, or the clock."""
+    if now < held.until:
+        return False
     room = None if held.room is None else engine.rooms.get(held.room)
     if room is None or held.epoch is None or room.direct:
         return True
@@ -333,7 +337,7 @@ def _try_waiting(arrival: Arrival) -> None:
     waiting = arrival.engine.waiting
     while arrival.moved_on:
         for name, held in waiting.of_room(arrival.moved_on.pop()):
-            if not _ready(arrival.engine, held):
+            if not _ready(arrival.engine, held, arrival.now):
                 continue
             payload = waiting.take(arrival.tx, name)
             if payload is not None:
@@ -347,7 +351,7 @@ def retry_waiting(
     arrival = Arrival(engine, tx, faces, now)
     for name, held in engine.waiting.all():
         late = held.since < oldest
-        if not late and not _ready(engine, held):
+        if not late and not _ready(engine, held, now):
             continue
         payload = engine.waiting.take(tx, name)
         if payload is None:

@@ -118,7 +118,14 @@ class RemoteError(EvanesceError):
 
 
 class HeldError(RemoteError):
-    """Bytes that cannot be judged yet: unknown epoch, or a commit ahead of the clock."""
+    """Bytes that cannot be judged yet: unknown epoch, or a commit ahead of the clock.
+
+    `until`: the time at which they can be, where it is for the clock to say; else 0.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "", until: int = 0) -> None:
+        super().__init__(reason, detail)
+        self.until = until
 
 
 class StorageError(EvanesceError):

@@ -173,7 +173,9 @@ def join_room(
             Commit.parse(commit), invitation, keys, roster_bytes, parent_credential
         )
     if admission.time > now + MAX_CLOCK_LEAD:
-        raise HeldError(Reason.EARLY_COMMIT, "an invitation from the future")
+        raise HeldError(
+            Reason.EARLY_COMMIT, "an invitation from the future", admission.time - MAX_CLOCK_LEAD
+        )
     if policy.mode is Mode.DIRECT:
         if signature is not None:
             raise RemoteError(Reason.BAD_FORM, "a direct room signs nothing")

@@ -65,7 +65,7 @@ def _require_group(state: RoomState) -> None:
     state.require_active()
     if state.mode is Mode.DIRECT:
         raise LocalError(Reason.WRONG_MODE, "a direct room has turns, not commits")
-    if state.equivocator is not None:
+    if state.convicted is not None:
         raise LocalError(Reason.EQUIVOCATION, "a member has split the room: found it anew")
 
 

@@ -41,7 +41,7 @@ def take_invitation(arrival: Arrival, data: bytes) -> Room | None:
     moved = not (anew or stale) and old is not None and room.moves(old, invitation.inviter, now)
     if old is not None and moved:
         losing.note_moved(engine, tx, old, now)
-    if old is not None and (anew or moved):
+    if old is not None and (anew or moved or old.closed):
         room.take_over(old, moved=moved)
     if anew:
         resyncing.start_anew(engine, tx, room.id)

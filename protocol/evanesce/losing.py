@@ -148,6 +148,7 @@ def _sift(
     wanted: list[Operation] = []
     refused: list[Operation] = []
     leaving = {proof.member for proof in room.pending if proof.removes}
+    removed = {proof.admission for proof in room.state.noted if proof.removes}
     for operation in operations:
         if _is_done(room, operation):
             continue
@@ -158,6 +159,9 @@ def _sift(
             refused.append(operation)
             continue
         if isinstance(operation, Add):
+            if operation.package.hash in removed:
+                refused.append(operation)  # somebody has removed it since, on the branch that lost
+                continue
             try:
                 next_prekey(tx, operation.package)
                 engine.pins.refuse_offered(operation.package.identity)

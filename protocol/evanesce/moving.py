@@ -16,7 +16,7 @@ def moves(old: RoomState, new: RoomState, inviter: Identity, now: int) -> bool:
     """Whether an invitation that gave the state `new` moves this device (REQ-ENV-24)."""
     if old.joined is None or now - old.joined > MOVE_WINDOW or new.current in old.epochs:
         return False
-    if not any(_may_admit(epoch, inviter) for epoch in old.epochs.values()):
+    if not _may_admit(old.epoch, inviter):
         return False
     return is_better(trail(new), new.epoch.time, trail(old), old.epoch.time)
 
@@ -40,7 +40,7 @@ def has_lost(old: RoomState, new: RoomState) -> bool:
 def carry_over(new: RoomState, old: RoomState) -> None:
     """What has been noted stays so, over a move and a resync (REQ-EPOCH-28, 29)."""
     new.noted = {**old.noted, **new.noted}
-    new.equivocator = old.equivocator
+    new.equivocators = list(old.equivocators)
     new.changed |= {b"state", b"noted"}
 
 

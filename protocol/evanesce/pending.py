@@ -11,7 +11,7 @@ from .operations import Operation, Resync, SetRole
 from .proofs import Proof, ProofKind, Sanction
 from .state import RoomState
 
-__all__ = ["blocks", "embedded", "note", "pending", "require_none_blocking"]
+__all__ = ["blocks", "embedded", "is_valid", "note", "pending", "require_none_blocking"]
 
 
 def note(
@@ -44,7 +44,8 @@ def _cut(state: RoomState) -> None:
         del state.noted[oldest]
 
 
-def _valid(state: RoomState, proof: Proof) -> bool:
+def is_valid(state: RoomState, proof: Proof) -> bool:
+    """Whether a proof holds at the current epoch."""
     # Its signature is verified each time: the roster of another branch may have had another
     # identity under the same id, if an inviter lied about it.
     try:
@@ -63,7 +64,7 @@ def pending(state: RoomState) -> tuple[Proof, ...]:
         return ()
     noted, known = tuple(state.noted), state.pending
     if known is None or known[:2] != (state.current, noted):
-        valid = tuple(proof for proof in noted if _valid(state, proof))
+        valid = tuple(proof for proof in noted if is_valid(state, proof))
         known = state.pending = (state.current, noted, valid)
     return known[2]
 
@@ -84,7 +85,7 @@ def embedded(state: RoomState, operations: Sequence[Operation]) -> list[Proof]:
     named = {state.own} | {op.member for op in operations if isinstance(op, Sanction | SetRole)}
     named |= {op.request.member for op in operations if isinstance(op, Resync)}
     asked = (Proof(ProofKind.LEAVE, signed) for signed in state.leaving.values())
-    candidates = [*pending(state), *(p for p in asked if _valid(state, p))]
+    candidates = [*pending(state), *(p for p in asked if is_valid(state, p))]
     parent = result = state.epoch.roster
     chosen: list[Proof] = []
     for proof in candidates:

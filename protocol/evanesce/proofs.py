@@ -45,6 +45,15 @@ class Proof(NamedTuple):
         return [int(self.kind), self.signed]
 
     @property
+    def admission(self) -> bytes:
+        """The admission that it names, 32 bytes. Raise `RemoteError` as `Form.parse`."""
+        if self.kind is ProofKind.LEAVE:
+            body, _ = open_signed(self.signed)
+            named: bytes = LEAVE_REQUEST.parse(body)[2]
+            return named
+        return Sanction.parse(self.signed).admission
+
+    @property
     def removes(self) -> bool:
         """Whether it removes a member, rather than lower its role."""
         return self.kind is ProofKind.LEAVE or Sanction.parse(self.signed).role is None

@@ -23,9 +23,9 @@ from .mailbox import Mailbox
 from .membership import Member, Mode, Policy, Roster
 from .moving import carry_over, has_lost, move, moves
 from .operations import Wish
-from .pending import blocks, pending
+from .pending import blocks, is_valid, pending
 from .primitives import KDF, MAX_KDF_OUTPUT, H, Random
-from .proofs import Proof, check_leave_request, leave_request
+from .proofs import Proof, ProofKind, check_leave_request, leave_request
 from .speech import Received, Sent, receive_message, send_message
 from .state import Contact, RoomState
 from .turn import peer_of
@@ -288,7 +288,9 @@ class Room:
     @property
     def leaving(self) -> tuple[bytes, ...]:
         """Members that have asked to leave and are still in the roster."""
-        return tuple(member for member in self._state.leaving if member in self.roster)
+        state = self._state
+        asked = (Proof(ProofKind.LEAVE, signed) for signed in state.leaving.values())
+        return tuple(proof.member for proof in asked if is_valid(state, proof))
 
     @property
     def pending(self) -> tuple[Proof, ...]:
@@ -303,7 +305,7 @@ class Room:
     @property
     def equivocator(self) -> bytes | None:
         """The member that has signed two commits on one epoch: nothing more is sent here."""
-        return self._state.equivocator
+        return self._state.convicted
 
     def abandon(self, now: int) -> None:
         """Give up one's place: erase what a removal would (REQ-DEL-05), without anybody's doing."""

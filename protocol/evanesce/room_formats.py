@@ -57,7 +57,7 @@ def _with_tree(records: Records) -> Records:
         value: list[Any] = decode(data, limit=_LIMIT)
         if name == b"state":
             value[0] = 3
-            value += [None, None, None, []]  # removal, equivocator, joined, trail
+            value += [None, [], None, []]  # removal, equivocators, joined, trail
         elif name.startswith(b"epoch/"):
             *head, members = decode(value[_ROSTER], limit=_LIMIT)
             rows = [[*row[:6], 0, 0, *row[6:]] for row in members]  # sponsor, ranked

@@ -69,7 +69,7 @@ def send_message(
             epoch, sending = begin_turn(state, owner, now, random)
             opened = True
     else:
-        if state.equivocator is not None:
+        if state.convicted is not None:
             raise LocalError(Reason.EQUIVOCATION, "a member has split the room: found it anew")
         require_none_blocking(state)
     if not direct and epoch.awaits_refresh:

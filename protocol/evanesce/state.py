@@ -62,7 +62,7 @@ class RoomState:
     weak_until: int | None = None  # a direct room begun through a last-resort package
     removal: Order | None = None  # of the commit on the current epoch that has removed it
     noted: dict[Proof, int] = field(default_factory=dict)  # since when (REQ-EPOCH-28)
-    equivocator: bytes | None = None  # who has signed two commits on one epoch
+    equivocators: list[bytes] = field(default_factory=list)  # who has signed two on one epoch
     joined: int | None = None  # when, by an invitation
     trail: Trail = ()  # of the invitation by which this device joined
     # For which epoch and notes it was last computed what is pending (`pending`), and what it is.
@@ -90,6 +90,11 @@ class RoomState:
     def may_return(self) -> bool:
         """Whether a commit may come that makes a removed device a member again (10.9)."""
         return any(epoch.leaf is not None for epoch in self.epochs.values())
+
+    @property
+    def convicted(self) -> bytes | None:
+        """The member of the current roster that has equivocated; who is out harms nobody."""
+        return next((m for m in self.equivocators if m in self.epoch.roster), None)
 
     def require_active(self) -> None:
         """Raise `LocalError` (room-closed) once this device has been removed."""
@@ -229,7 +234,7 @@ class RoomState:
                 self.weak_until,
                 [[member, request] for member, request in self.leaving.items()],
                 list(self.epochs), self.removal,
-                self.equivocator, self.joined, [list(step) for step in self.trail],
+                self.equivocators, self.joined, [list(step) for step in self.trail],
             ])  # fmt: skip
         if name == b"noted":
             noted = [[*proof.value(), since] for proof, since in self.noted.items()]
@@ -272,7 +277,7 @@ class RoomState:
         records, old = upgraded(records)
         value: list[Any] = decode(records[b"state"], limit=RECORD_LIMIT)
         (_, room, number, own, current, sending, refreshed, sent, last, removed, weak_until,
-         leaving, order, removal, equivocator, joined, trail) = value  # fmt: skip
+         leaving, order, removal, equivocators, joined, trail) = value  # fmt: skip
         epochs: dict[bytes, Epoch] = {}
         known: Roster | None = None
         for prefix in order:
@@ -298,7 +303,7 @@ class RoomState:
             directory, refreshed, sent, None if last is None else (last[0], last[1]),
             dict(leaving), removed, weak_until,
             None if removal is None else as_order(removal),
-            noted, equivocator,
+            noted, list(equivocators),
             joined, as_trail(trail),
         )  # fmt: skip
         if old:

@@ -36,6 +36,7 @@ class Held:
     by: bytes | None = None  # its sender or committer
     slotless: bool = False  # a commit that removes this device, or somebody has passed on
     judged: bool = False  # it has been found to be the latter
+    until: int = 0  # the clock says nothing before
 
     @classmethod
     def of(
@@ -68,8 +69,9 @@ class Waiting:
         """Read the index from a store."""
         waiting = cls()
         for name, record in tx.scan(_PREFIX):
-            since, room, payload, contact = decode(record, limit=_LIMIT)
+            since, room, payload, contact, *until = decode(record, limit=_LIMIT)
             held = Held.of(since, room, payload, contact=contact, size=len(record))
+            held = replace(held, until=until[0] if until else 0)
             waiting._places.setdefault(name[len(_PREFIX) : -16], {})[name] = held
         return waiting
 
@@ -78,7 +80,7 @@ class Waiting:
 
     def hold(
         self, tx: Transaction, room: bytes | None, payload: bytes, since: int, *, contact: bool,
-        judged: bool = False,
+        judged: bool = False, until: int = 0,
     ) -> bool:  # fmt: skip
         """Keep a payload; return False if there is no place for it (REQ-ENV-15).
 
@@ -94,10 +96,10 @@ class Waiting:
         taken = sum(held.size for held in place.values())
         if len(place) >= MAX_WAITING or taken + len(payload) > MAX_WAITING_BYTES:
             return False
-        record = encode([since, room, payload, contact])
+        record = encode([since, room, payload, contact, until])
         tx.put(name, record)
         held = Held.of(since, room, payload, contact=contact, size=len(record))
-        self._places.setdefault(mailbox, {})[name] = replace(held, judged=judged)
+        self._places.setdefault(mailbox, {})[name] = replace(held, judged=judged, until=until)
         return True
 
     def all(self) -> list[tuple[bytes, Held]]:

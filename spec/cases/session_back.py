@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from spec.cases.common import NOW, Json
-from spec.cases.session_play import AFTER, HOUR, Play
+from spec.cases.session_play import AFTER, HOUR, Play, altered
 
 from spec import reference as ref
 
@@ -18,6 +18,7 @@ def cases() -> Iterator[Json]:
     yield from too_late()
     yield from equivocation()
     yield from split()
+    yield from resealed()
     yield from edge_of_window()
     yield from losing_epochs_go()
 
@@ -192,6 +193,39 @@ def split() -> Iterator[Json]:
         play.hear(who, play.say("cid", "we share an epoch"), missing=1 if who == "bob" else 0)
     yield play.case("ann", TWICE, "Two commits of one author, the other one first elsewhere")
     yield play.case("bob", TWICE, "Two commits of one author, the other one first elsewhere")
+
+
+def resealed() -> Iterator[Json]:
+    """Cid commits at the root and loses, and commits again; dan seals each for the other parent."""
+    play = Play("sealed-anew")
+    play.begin("ann", "bob", "cid", "dan", "eve")
+    root = play.room("dan").current
+    by_cid, by_bob = play.commit("cid"), play.commit("bob")
+    said = play.say("cid", "where I have led nobody")
+    play.apply(by_bob, "ann", "dan", "cid", "eve")
+    leading = play.room("dan").current
+    play.loses(by_cid, "cid", "dan", "ann")  # and not eve
+    second = play.commit("cid")
+    play.apply(second, "dan")
+    for who in ("ann", "eve"):
+        for made, at in ((second, root), (by_cid, leading)):
+            data = play.resealed("dan", made, "cid", who, at)
+            play.refuse(who, data, "wrong-transcript")
+            play.refuse(who, altered(data, "commit copy", {1: None}), "wrong-transcript")
+    play.all_hear(play.say("ann", "cid has done nothing wrong"), "dan", "eve")
+    play.loses(by_cid, "cid", "eve")
+    play.apply(second, "ann", "eve")
+    for who in ("ann", "eve"):
+        for made, at in ((second, root), (by_cid, leading)):
+            data = play.resealed("dan", made, "cid", who, at)
+            play.refuse(who, data, "wrong-transcript")
+        play.hear(who, said)
+        play.all_hear(play.say(who, "nor since"), "cid", missing=int(who == "ann"))
+        play.hear(who, play.say("cid", f"so it is, {who}"), missing=int(who == "eve"))
+    comment = "A commit on one parent, sealed anew for another, convicts nobody"
+    yield play.case("ann", TWICE, comment)
+    yield play.case("eve", TWICE, comment)
+    yield play.case("ann", TWICE, comment, restarts=True)
 
 
 def edge_of_window() -> Iterator[Json]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from spec.cases.common import Json
-from spec.cases.session_play import AFTER, HOUR, Play
+from spec.cases.common import Json, little
+from spec.cases.session_play import AFTER, HOUR, Play, person
 
 from spec import reference as ref
 
@@ -17,6 +17,7 @@ def cases() -> Iterator[Json]:
     yield from other_order()
     yield from same_place()
     yield from what_it_keeps()
+    yield from another_identity()
     yield from not_by_a_stranger()
     yield from only_for_72_hours()
     yield from readmitted()
@@ -135,6 +136,50 @@ def what_it_keeps() -> Iterator[Json]:
     play.may_not_commit("eve", "equivocation")
     play.hear("eve", play.say("bob", "welcome"))
     yield play.case("eve", f"{MOVES} EPOCH-29", "An equivocation that was noted before the move")
+
+
+def another_identity() -> Iterator[Json]:
+    """Ann invites eve where cid's id is that of somebody else, who removes bob there."""
+    play = Play("moved-from-lies")
+    play.found("ann", "bob", "cid", roles=(0, ref.ADMIN), policy=MAY_ADD)
+    play.join("bob", "cid")
+    honest = play.room("ann")
+    play.apply(play.commit("bob"), "ann", "cid")
+    play.wait(HOUR)
+    lies = with_impostor(honest, play.id("cid"), person("gus").keys)
+    play.aside("ann", lies, guests=("eve",))
+    play.join("eve")
+    epoch = play.room("eve").now_in.epoch
+    bob = epoch.roster.find(play.id("bob"))
+    removes = ref.sign_sanction(person("gus").keys, epoch.room, bob.id, bob.admission,
+                                play.id("cid"), None, epoch.number, [])  # fmt: skip
+    assert play.clone is not None
+    proofs = {(ref.SANCTIONED, removes): play.now}
+    made = play.aside("ann", play.clone._replace(noted=proofs))
+    play.apply(made, "eve")
+    assert not play.room("eve").now_in.epoch.roster.has(bob.id)
+    play.prekeys["eve"] = 1
+    play.apply(play.commit("bob", guests=("eve",)), "ann", "cid")
+    play.join("eve", came="moved")
+    play.all_hear(play.say("eve", "nobody has removed bob"), "ann", "bob", "cid")
+    play.apply(play.commit("eve"), "ann", "bob", "cid")  # and embeds nothing
+    for who in ("bob", "cid"):
+        play.hear("eve", play.say(who, "welcome"))
+    comment = "What was noted is by another than who has that id where the device is now"
+    yield play.case("eve", f"{MOVES} EPOCH-28 MEM-14", comment)
+    yield play.case("eve", f"{MOVES} EPOCH-28 MEM-14", comment, restarts=True)
+
+
+def with_impostor(room: ref.Room, member: bytes, impostor: ref.IdentityKeys) -> ref.Room:
+    """A room as somebody can make others believe in it: one id is that of another identity."""
+    kept = room.now_in
+    row = kept.epoch.roster.find(member)
+    entry = ref.make_entry(impostor, kept.epoch.room, member, ref.dh_public(little(9)),
+                           ref.sign_public(little(9)), 1)  # fmt: skip
+    row = row._replace(sign_key=impostor.public.sign_key, dh_key=impostor.public.dh_key,
+                       signed=entry)  # fmt: skip
+    epoch = kept.epoch._replace(roster=kept.epoch.roster.replace(row))
+    return room._replace(epochs={**room.epochs, room.current: kept._replace(epoch=epoch)})
 
 
 def not_by_a_stranger() -> Iterator[Json]:

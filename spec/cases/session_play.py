@@ -202,6 +202,7 @@ class Play:
         random = Recorder(f"session {self.name} {who} clone {self.clones}")
         self.clone, result = ref.unnoted(perform, room, person(who).keys, step, random)
         assert result.get("event") == "committed", result
+        self.invite(guests, result)
         return self.copies_of(result["out"])
 
     def copies_of(self, out: Json) -> Commit:
@@ -350,6 +351,18 @@ class Play:
         whole = ref.build("signed commit", data, confirmed, signature)
         random = Stream(f"session {self.name} forged")
         inner = ref.seal_commit(handshake, sealed[0], sealed[1], sealed[2], whole, random)
+        return ref.build("commit copy", inner, ref.parse(made.copies[to], "commit copy")[1])
+
+    def resealed(self, by: str, made: Commit, author: str, to: str, at: bytes) -> bytes:
+        """A copy of a commit as it was signed, sealed by an insider for another parent."""
+        epochs = self.room(by).epochs
+        room, prefix, committer = ref.parse(made.sealed, "sealed commit")[:3]
+        assert committer == self.id(author) != self.id(by)
+        inside = ref.unseal_commit(epochs[prefix].epoch.keys.handshakes[committer],
+                                   ref.parse(made.sealed, "sealed commit"))  # fmt: skip
+        handshake = epochs[at].epoch.keys.handshakes[committer]
+        random = Stream(f"session {self.name} resealed")
+        inner = ref.seal_commit(handshake, room, at, committer, inside, random)
         return ref.build("commit copy", inner, ref.parse(made.copies[to], "commit copy")[1])
 
     # --- what is told ----------------------------------------------------------------------------

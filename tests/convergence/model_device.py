@@ -388,6 +388,8 @@ class Device:
                 kept.keys, kept.inits, kept.marked = False, set(), False
                 self.epochs.setdefault(epoch, kept)
             return True
+        if self.epochs and self.rules.trail and loses(inv.trail, self.trail()):
+            raise Refused("lost-invitation")
         self._start_anew(inv)
         return True
 

@@ -36,8 +36,8 @@ def enter(person: Person, old: Room | None, letter: bytes, now: int) -> Room:
         return room
     stands = room.roster[room.own_id].resynced
     anew = room.own_id == old.own_id and stands is not None
-    if anew and room.has_lost(old):
-        raise HeldError(Reason.ALREADY_MEMBER, "let in anew on a branch that has lost since")
+    if (anew or old.closed) and room.has_lost(old):
+        raise HeldError(Reason.ALREADY_MEMBER, "to a branch that has lost since")
     if anew:
         room.take_over(old, moved=False)
     elif room.moves(old, invitation.inviter, now):

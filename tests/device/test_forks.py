@@ -7,21 +7,18 @@ import pytest
 from evanesce import (
     ChangesLost,
     Conversation,
-    DeliveryFailed,
     LocalError,
     Policy,
     Reason,
-    RemoteError,
     RemovedFromRoom,
     Role,
-    RoomChanged,
 )
 from evanesce.content import Evaporation, Said
 from evanesce.limits import REFRESH_MESSAGES
 from evanesce.membership import Mode
 from evanesce.ports import ManualClock
-from evanesce.proofs import Proof, ProofKind
-from tests.device.device_support import NOW, Actor, Store, World, check_sealed_once
+from evanesce.proofs import ProofKind
+from tests.device.device_support import NOW, Actor, World, check_sealed_once
 from tests.device.fork_support import agreed, at_once, losers, minutes, resume, untroubled
 
 
@@ -343,156 +340,3 @@ async def test_a_removal_that_overtakes_another_commit_waits_for_it(
     assert dora.room(room).closed
     assert not dora.store.named(b"waiting/")
     await world.check_talk(room, mina, junho, sora)
-
-
-# --- back again ----------------------------------------------------------------------------------
-
-
-async def test_a_device_returns_when_its_removal_has_lost_for_good(
-    world: World, mina: Actor, junho: Actor, sora: Actor, dora: Actor, room: Conversation
-) -> None:
-    """REQ-EPOCH-27: with a mailbox of its own again, known to all; what came meanwhile is read."""
-    world.relay.paused = True
-    await junho.room(room).remove(junho.person(room, dora))
-    await world.settle()
-    for actor in (mina, sora):
-        world.relay.kept_back |= {seen.envelope for seen in world.relay.seen
-                                  if seen.address == actor.mailbox(room).address}  # fmt: skip
-    before = dora.mailbox(room).address
-    await resume(world)
-    assert dora.room(room).closed
-    (removed,) = dora.told(RemovedFromRoom)
-    assert removed.by.name == "Junho"
-    world.relay.paused = True
-    await mina.room(room).set_role(mina.person(room, junho), Role.MEMBER)
-    await mina.room(room).send("Junho has no right to that")
-    await world.settle()
-    world.relay.kept_back.clear()
-    await resume(world)
-    everybody = (mina, junho, sora, dora)
-    agreed(room, *everybody)
-    assert not dora.room(room).closed
-    assert await dora.heard() == ["Junho has no right to that"]
-    assert dora.mailbox(room).address != before
-    (changed,) = dora.told(RoomChanged)
-    assert [person.name for person in changed.lost] == []
-    await world.check_talk(room, *everybody)
-    await dora.restart()
-    await world.check_talk(room, *everybody)
-
-
-async def test_what_was_sent_meanwhile_to_a_device_that_returns_is_no_failure(
-    world: World, mina: Actor, junho: Actor, sora: Actor, dora: Actor, room: Conversation
-) -> None:
-    await test_a_device_returns_when_its_removal_has_lost_for_good(
-        world, mina, junho, sora, dora, room
-    )
-    for actor in (mina, sora):
-        assert actor.told(DeliveryFailed) == []
-
-
-# --- crashes -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("point", ["after the loss", "before it is due", "after the redo"])
-async def test_a_lost_change_is_committed_again_exactly_once_over_a_restart(
-    world: World, mina: Actor, junho: Actor, sora: Actor, dora: Actor, room: Conversation,
-    point: str,
-) -> None:  # fmt: skip
-    """REQ-EPOCH-27: what is to be done again is stored with the commit that made it lose."""
-    guest = await world.open("Guest")
-    card = await guest.device.card()
-    await world.advance(30)  # the next look at what is due is in 30 s
-    await at_once(
-        world,
-        mina.room(room).refresh,
-        junho.room(room).refresh,
-        lambda: sora.room(room).add(card),
-    )
-    assert len(sora.store.named(b"lost/")) == 1
-    if point == "after the loss":
-        sora.store = Store(sora.store.contents())
-        await sora.restart()
-    await world.advance(45)
-    assert len(sora.store.named(b"lost/")) == 1, "Junho has lost, too, and stands before her"
-    if point == "before it is due":
-        await sora.restart()
-    epoch = mina.room(room).epoch
-    await minutes(world, 2)
-    if point == "after the redo":
-        await sora.restart()
-    assert not sora.store.named(b"lost/")
-    await minutes(world, 4)
-    everybody = (mina, junho, sora, dora, guest)
-    agreed(room, *everybody)
-    added = [p for change in mina.told(RoomChanged) for p in change.added]
-    assert [person.identity for person in added] == [guest.device.identity], "once"
-    assert mina.room(room).epoch >= epoch + 1
-    assert sora.told(ChangesLost) == []
-    await world.check_talk(room, *everybody)
-    check_sealed_once(mina, junho, sora, dora)
-
-
-@pytest.mark.parametrize("fails", range(1, 5))
-async def test_a_loss_that_could_not_be_stored_comes_again(
-    world: World, mina: Actor, junho: Actor, sora: Actor, dora: Actor, room: Conversation,
-    fails: int,
-) -> None:  # fmt: skip
-    """REQ-EPOCH-27: the loss, and what is to be done again, are stored together or not at all."""
-    guest = await world.open("Guest")
-    card = await guest.device.card()
-    world.relay.paused = True
-    await mina.room(room).refresh()
-    await junho.room(room).add(card)
-    await world.settle()
-    fatal = junho.store.transactions + fails
-    junho.store.failing = {fatal}
-    await resume(world)
-    assert junho.store.transactions >= fatal
-    await minutes(world, 3)
-    everybody = (mina, junho, sora, dora, guest)
-    agreed(room, *everybody)
-    assert junho.told(ChangesLost) == []
-    await world.check_talk(room, *everybody)
-
-
-async def test_the_ledger_keeps_a_lost_commit_and_its_successor_apart(
-    world: World, mina: Actor, junho: Actor, sora: Actor, dora: Actor, room: Conversation
-) -> None:
-    """12.6: both have the same number; only what their receivers have of each is confirmed."""
-    await at_once(world, mina.room(room).refresh, junho.room(room).refresh)
-    number = mina.room(room).epoch
-    lost = await junho.room(room).report(number)
-    assert {recipient.state.value for recipient in lost.recipients} == {"sent"}
-    for actor in (mina, sora, dora):
-        await actor.room(room).send("I am on Mina's")
-    await world.settle()
-    lost = await junho.room(room).report(number)
-    assert {recipient.state.value for recipient in lost.recipients} == {"sent"}
-    led = await mina.room(room).report(number)
-    assert {recipient.state.value for recipient in led.recipients} == {"sent", "confirmed"}
-
-
-async def test_a_thousand_noted_removals_cost_a_message_nothing(
-    world: World, mina: Actor, junho: Actor, sora: Actor, dora: Actor, room: Conversation,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    """REQ-EPOCH-28: what is pending is found once for each epoch, not with each message."""
-    target = sora.device.room(room.id)
-    for n in range(1_000):
-        target.state.noted[Proof(ProofKind.SANCTION, b"%d" % n)] = world.clock.now()
-    checked: list[bytes] = []
-
-    def check(proof: Proof, *_: object, **__: object) -> None:
-        checked.append(proof.signed)
-        raise RemoteError(Reason.UNKNOWN_MEMBER, "long gone")
-
-    monkeypatch.setattr(Proof, "check", check)
-    for n in range(3):
-        await mina.room(room).send(f"message {n}")
-        await sora.room(room).send(f"answer {n}")
-        await world.settle()
-    assert len(checked) == 1_000
-    await mina.room(room).refresh()
-    await world.settle()
-    assert len(checked) == 2_000

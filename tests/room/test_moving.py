@@ -264,7 +264,7 @@ def test_leave_requests_of_others_and_a_conviction_are_carried_over_too() -> Non
     for name in ("cid", "fay"):
         request = world[name].leave_request(world.people[name].keys)
         state_of(room).leaving[world[name].own_id] = request.request
-    state_of(room).equivocator = world["ann"].own_id
+    state_of(room).equivocators = [world["ann"].own_id]
     new = here.other()
     new.take_over(room, moved=True)
     assert set(state_of(new).leaving) == {world["cid"].own_id}

@@ -71,7 +71,7 @@ def test_its_epochs_are_the_tree_that_they_always_were(version: int) -> None:
     assert [order for _, order in kept_trail(state)] == [None] * len(kept)
     assert all(epoch.taken == {} for epoch in kept)
     assert all(epoch.operations is None for epoch in kept)
-    assert (state.noted, state.equivocator, state.removal, state.joined) == ({}, None, None, None)
+    assert (state.noted, state.equivocators, state.removal, state.joined) == ({}, [], None, None)
     assert not room.closed
     assert not room.blocked
 

@@ -175,8 +175,8 @@ def _about_room(book: RoomBook, event: Event) -> tuple[str, Conversation, str] |
         case RoomChanged(room=room):
             text = _changes(book, event)
             return ("room-changed", room, text) if text else None
-        case ChangesLost(room, added, roles, resynced, policy):
-            return "changes-lost", room, _lost(book, len(added), (*roles, *resynced), policy)
+        case ChangesLost(room, added, roles, resynced, policy, kept):
+            return "changes-lost", room, _lost(book, len(added), (*roles, *resynced, *kept), policy)
         case Equivocated(room, by, founder):
             who, first = book.call(by), book.call(founder)
             return "equivocated", room, f"{who} has split this room on purpose: nothing is sent " \

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from evanesce import applying, commit, epoch, founding, group, operations, turn
-from evanesce.commit import SignedCommit
+from evanesce.commit import Commit, SignedCommit
 from evanesce.errors import Reason, RemoteError
 from evanesce.formats import COMMIT, COMMIT_COPY, MEMBER_ENTRY
 from evanesce.identity import open_signed
@@ -96,6 +96,23 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     """Compares all but the committer's name inside the commit with the one outside."""
     _placing(patch, 3, _LikeAny)
+
+
+@flaw(
+    "commit-read-before-its-place",
+    "room-apply-transcript-before-key",
+    "room-apply-transcript-before-sanction",
+)
+def _(patch: Patch) -> None:
+    """Reads all of a commit before it looks at whether that builds on this epoch."""
+
+    class Reading:
+        @staticmethod
+        def parse(data: bytes) -> list[Any]:
+            Commit.parse(data)
+            return COMMIT.parse(data)
+
+    patch.here(applying, "COMMIT", Reading)
 
 
 @flaw("entry-version-not-checked", "room-apply-entry-version-0", "room-apply-entry-version-2")

@@ -668,3 +668,23 @@ def _(patch: Patch) -> None:
     """Forgets with a move whose removal it has seen."""
 
     patch.everywhere(moving.carry_over, lambda new, old: None)
+
+
+@flaw(
+    "noted-proof-not-verified",
+    "session-signed-moved-from-lies-eve",
+    "session-signed-moved-from-lies-eve-restarts",
+)
+def _(patch: Patch) -> None:
+    """Verifies a proof when it notes it, and never again: another may have that id elsewhere."""
+    strict = vars(pending)["_valid"]
+
+    def valid(state: RoomState, proof: proofs.Proof) -> bool:
+        inner = Patch()
+        inner.here(proofs, "verify", lambda *_: None)
+        try:
+            return bool(strict(state, proof))
+        finally:
+            inner.undo()
+
+    patch.here(pending, "_valid", valid)

@@ -316,6 +316,33 @@ def _(patch: Patch) -> None:
     patch.everywhere(strict, apply_commit)
 
 
+@flaw(
+    "convicts-before-the-parent",
+    "session-signed-sealed-anew-ann",
+    "session-signed-sealed-anew-eve",
+    "session-signed-sealed-anew-ann-restarts",
+)
+def _(patch: Patch) -> None:
+    """Takes any other signed commit for an equivocation, before it looks at what it builds on."""
+    strict = applying.apply_commit
+
+    def apply_commit(state: RoomState, data: bytes, now: int) -> Any:
+        try:
+            return strict(state, data, now)
+        except RemoteError as error:
+            sealed = SealedCommit.parse(COMMIT_COPY.parse(data)[0])
+            parent = state.epochs.get(sealed.prefix)
+            if error.reason is not Reason.WRONG_TRANSCRIPT or parent is None:
+                raise
+            if sealed.committer not in parent.taken:
+                raise
+            state.equivocator = sealed.committer
+            return applying.CommitApplied(parent.roster[sealed.committer], leads=False,
+                                          equivocation=True)  # fmt: skip
+
+    patch.everywhere(strict, apply_commit)
+
+
 @flaw("equivocation-is-followed", "session-signed-two-commits-bob", "session-signed-split-bob")
 def _(patch: Patch) -> None:
     """Does not note who has committed: the second commit of one author fails as it may."""

@@ -126,8 +126,9 @@ export class Noted {
     while (this.entries.length > MAX_NOTED) {
       const counts = new Map();
       for (const { proof } of this.entries) counts.set(signerOf(proof), (counts.get(signerOf(proof)) ?? 0) + 1);
-      const most = Math.max(...counts.values());
-      drop(({ proof }) => counts.get(signerOf(proof)) === most);
+      const [author] = [...counts].reduce((most, each) => (
+        each[1] > most[1] || (each[1] === most[1] && each[0] > most[0]) ? each : most));
+      drop(({ proof }) => signerOf(proof) === author);
     }
   }
 

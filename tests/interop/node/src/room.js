@@ -167,9 +167,8 @@ export class Room {
     parent.taken.set(hex(committer), transcript);
     parent.inits.delete(hex(committer));
     this.noted.add(proofs, now);
-    const fate = this.place(parent, committer, order, anew, opened, now);
     this.noted.keepFew(this.id, this.current.roster);
-    return fate;
+    return this.place(parent, committer, order, anew, opened, now);
   }
 
   /** Steps 3 to 7. */
@@ -240,7 +239,7 @@ export class Room {
 
   /** REQ-MSG-06 and REQ-EPOCH-14: refuse to go on in a room with an equivocation. */
   checkHonest() {
-    failIf(this.equivocators.length > 0, 'equivocation');
+    failIf(this.equivocators.some((id) => find(this.current.roster, id) !== undefined), 'equivocation');
   }
 
   /** REQ-DEL-06: erase what has had its time. */

@@ -35,7 +35,7 @@ function moves(room, entered, now) {
   };
   const { transcript } = entered.room.current;
   const known = room.epochs.some((epoch) => equal(epoch.transcript, transcript));
-  return room.epochs.some(mayAdmit) && !known && wins(entered.room, room);
+  return mayAdmit(room.current) && !known && wins(entered.room, room);
 }
 
 const MAX_SINCE = 259200;
