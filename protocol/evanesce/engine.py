@@ -136,8 +136,14 @@ class Engine:
             if meta.retired is None and meta.mailbox not in mailboxes
         ]  # fmt: skip
         with engine.rooms.within(tx):
-            lost = not all(engine.rooms[key].closed for key in unread)
-        if lost or not all(room in engine.rooms for room in engine.direct.values()):
+            for key in unread:
+                if not engine.rooms[key].closed:  # one room must not keep the others from opening
+                    own = OwnMailbox(MailboxKeys.generate(random), key)
+                    engine.put_mailbox(tx, own)
+                    address, meta = own.keys.mailbox.address, engine.meta[key]
+                    engine.put_meta(tx, key, replace(meta, mailbox=address, announced=False))
+                    engine.note_own_mailbox(tx, engine.rooms[key])
+        if not all(room in engine.rooms for room in engine.direct.values()):
             raise StorageError(Reason.BAD_STORE, "a record of this device is missing")
         engine.outbox.waiting(tx)
         return engine

@@ -19,6 +19,7 @@ def cases() -> Iterator[Json]:
     yield from what_it_keeps()
     yield from another_identity()
     yield from not_by_a_stranger()
+    yield from not_by_who_is_out()
     yield from only_for_72_hours()
     yield from readmitted()
 
@@ -139,31 +140,31 @@ def what_it_keeps() -> Iterator[Json]:
 
 
 def another_identity() -> Iterator[Json]:
-    """Ann invites eve where cid's id is that of somebody else, who removes bob there."""
+    """Ann invites eve where cid's id is that of somebody else, who removes dan there."""
     play = Play("moved-from-lies")
-    play.found("ann", "bob", "cid", roles=(0, ref.ADMIN), policy=MAY_ADD)
-    play.join("bob", "cid")
+    play.found("ann", "bob", "cid", "dan", roles=(0, ref.ADMIN, 0), policy=MAY_ADD)
+    play.join("bob", "cid", "dan")
     honest = play.room("ann")
-    play.apply(play.commit("bob"), "ann", "cid")
+    play.apply(play.commit("bob"), "ann", "cid", "dan")
     play.wait(HOUR)
     lies = with_impostor(honest, play.id("cid"), person("gus").keys)
     play.aside("ann", lies, guests=("eve",))
     play.join("eve")
     epoch = play.room("eve").now_in.epoch
-    bob = epoch.roster.find(play.id("bob"))
-    removes = ref.sign_sanction(person("gus").keys, epoch.room, bob.id, bob.admission,
+    dan = epoch.roster.find(play.id("dan"))
+    removes = ref.sign_sanction(person("gus").keys, epoch.room, dan.id, dan.admission,
                                 play.id("cid"), None, epoch.number, [])  # fmt: skip
     assert play.clone is not None
     proofs = {(ref.SANCTIONED, removes): play.now}
     made = play.aside("ann", play.clone._replace(noted=proofs))
     play.apply(made, "eve")
-    assert not play.room("eve").now_in.epoch.roster.has(bob.id)
+    assert not play.room("eve").now_in.epoch.roster.has(dan.id)
     play.prekeys["eve"] = 1
-    play.apply(play.commit("bob", guests=("eve",)), "ann", "cid")
+    play.apply(play.commit("bob", guests=("eve",)), "ann", "cid", "dan")
     play.join("eve", came="moved")
-    play.all_hear(play.say("eve", "nobody has removed bob"), "ann", "bob", "cid")
-    play.apply(play.commit("eve"), "ann", "bob", "cid")  # and embeds nothing
-    for who in ("bob", "cid"):
+    play.all_hear(play.say("eve", "nobody has removed dan"), "ann", "bob", "cid", "dan")
+    play.apply(play.commit("eve"), "ann", "bob", "cid", "dan")  # and embeds nothing
+    for who in ("bob", "dan"):
         play.hear("eve", play.say(who, "welcome"))
     comment = "What was noted is by another than who has that id where the device is now"
     yield play.case("eve", f"{MOVES} EPOCH-28 MEM-14", comment)
@@ -202,6 +203,18 @@ def not_by_a_stranger() -> Iterator[Json]:
     made = play.aside("cid", there["cid"])
     play.apply(made, "eve")
     yield play.case("eve", MOVES, "A member invites that may not admit where the device is")
+
+
+def not_by_who_is_out() -> Iterator[Json]:
+    """Who has been removed where the device is invites it elsewhere."""
+    play, first, there = begun("moved-by-removed", MAY_ADD)
+    play.join("eve", invitation=first)
+    made = play.aside("ann", there["ann"], [play.removal("bob")])
+    play.apply(made, "eve")
+    play.apply(play.commit("bob", guests=("eve",)), "ann", "cid")
+    play.join("eve", reason="already-member")
+    play.hear("eve", play.forge("cid", room=there["cid"]))
+    yield play.case("eve", MOVES, "One invites who has been removed where the device is")
 
 
 def only_for_72_hours() -> Iterator[Json]:

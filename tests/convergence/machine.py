@@ -215,7 +215,7 @@ class Network:
 
     def _say(self, name: str, room: Room, *, leave: bool) -> None:
         desk, now = self.desks[name], self.clock(name)
-        if room.refresh_due(now) and not leave:
+        if room.refresh_due(now) or room.blocked:  # what is pending is embedded
             self._commit(name, room, [])
         content = room.leave_request(desk.person.keys) if leave else said("hi", now)
         sent = room.send(desk.person.keys, content, now, self.stream())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from evanesce.errors import HeldError, LocalError, Reason, RemoteError
 from evanesce.founding import Invited
 from evanesce.invitation import Invitation
+from evanesce.membership import Role
 from evanesce.operations import Remove, Resync, Wish
 from evanesce.pending import embedded
 from evanesce.resync import ResyncRequest
@@ -44,6 +45,8 @@ def enter(person: Person, old: Room | None, letter: bytes, now: int) -> Room:
         room.take_over(old, moved=True)
     elif not old.closed:
         raise HeldError(Reason.ALREADY_MEMBER, "in it already")
+    else:
+        room.take_over(old, moved=False)
     return room
 
 
@@ -158,11 +161,25 @@ class Crew:
             place = self.best().roster.of(person.keys.identity)
             if name in here or (place is not None and place.id == room.own_id):
                 continue
-            by = here[0]
-            if place is not None:  # it knew its inviter by no epoch: somebody makes room for it
+            if place is not None:  # its inviter had been removed on its branch (12.5)
                 self.ghosts += 1
-                self.spread(by, [Remove(place.id, place.admission)])
-            self.spread(by, [], [person.invited(now=self.now)])
+                self.spread(here[0], [Remove(place.id, place.admission)])
+            by = next((n for n in self.together() if self.may_fetch(n, room)), None)
+            if by is None:
+                del self.rooms[name]  # nobody whom it would follow is left: it begins anew
+            else:
+                self.spread(by, [], [person.invited(now=self.now)])
+
+    def may_fetch(self, name: str, guest: Room) -> bool:
+        """Whether one may admit on both branches: only by such a one is a guest moved."""
+        identity = self.people[name].keys.identity
+        for room in (self.rooms[name], guest):
+            member = room.roster.of(identity)
+            if member is None or not (
+                member.role >= Role.ADMIN or room.policy.members_may_add
+            ):
+                return False
+        return True
 
     def talk(self) -> None:
         """Everybody who follows says something; whoever follows reads it, who does not holds it."""

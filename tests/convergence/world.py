@@ -88,7 +88,7 @@ def view(room: Room) -> bytes:
         state.current, state.removed, state.removal, sending, state.last_spoken,
         state.sent_since_refresh, sorted(state.noted),
         sorted((m, asked) for m, asked in state.leaving.items() if m not in gone),
-        state.equivocator, state.own,
+        sorted(state.equivocators), state.own,
     )).encode())  # fmt: skip
     return out.digest()
 

@@ -643,6 +643,25 @@ def _(patch: Patch) -> None:
     )  # fmt: skip
 
 
+@flaw("moved-by-who-is-out", "session-signed-moved-by-removed-eve")
+def _(patch: Patch) -> None:
+    """Follows whoever could admit in any epoch that it keeps, also one who is removed since."""
+    strict = moving.moves
+
+    def moves(old: RoomState, *given: Any) -> bool:
+        prefix = old.current
+        try:
+            for each in old.epochs:
+                old.current = each
+                if strict(old, *given):
+                    return True
+        finally:
+            old.current = prefix
+        return False
+
+    patch.everywhere(strict, moves)
+
+
 @flaw("moves-by-the-longer-trail", "trails-smaller", "trails-authority", "trails-bucket")
 def _(patch: Patch) -> None:
     """Takes the longer trail for the better."""
@@ -677,14 +696,14 @@ def _(patch: Patch) -> None:
 )
 def _(patch: Patch) -> None:
     """Verifies a proof when it notes it, and never again: another may have that id elsewhere."""
-    strict = vars(pending)["_valid"]
+    strict = pending.is_valid
 
-    def valid(state: RoomState, proof: proofs.Proof) -> bool:
+    def is_valid(state: RoomState, proof: proofs.Proof) -> bool:
         inner = Patch()
         inner.here(proofs, "verify", lambda *_: None)
         try:
-            return bool(strict(state, proof))
+            return strict(state, proof)
         finally:
             inner.undo()
 
-    patch.here(pending, "_valid", valid)
+    patch.everywhere(strict, is_valid)

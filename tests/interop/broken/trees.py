@@ -306,10 +306,10 @@ def _(patch: Patch) -> None:
     strict = applying.apply_commit
 
     def apply_commit(state: RoomState, data: bytes, now: int) -> Any:
-        known = state.equivocator
+        known = list(state.equivocators)
         change = strict(state, data, now)
         if change.equivocation:
-            state.equivocator = known
+            state.equivocators = known
             raise RemoteError(Reason.REPLAY, "this member has committed")
         return change
 
@@ -336,7 +336,7 @@ def _(patch: Patch) -> None:
                 raise
             if sealed.committer not in parent.taken:
                 raise
-            state.equivocator = sealed.committer
+            state.equivocators.append(sealed.committer)
             return applying.CommitApplied(parent.roster[sealed.committer], leads=False,
                                           equivocation=True)  # fmt: skip
 
@@ -370,10 +370,20 @@ def _(patch: Patch) -> None:
 
     def apply_commit(state: RoomState, data: bytes, now: int) -> Any:
         change = strict(state, data, now)
-        state.equivocator = None
+        state.equivocators = []
         return change
 
     patch.everywhere(strict, apply_commit)
+
+
+@flaw(
+    "equivocation-silences-for-good",
+    "session-signed-two-commits-bob",
+    "session-signed-two-commits-bob-restarts",
+)
+def _(patch: Patch) -> None:
+    """Says nothing any more in a room from which the one who equivocated has been removed."""
+    patch.here(RoomState, "convicted", property(lambda its: next(iter(its.equivocators), None)))
 
 
 @flaw("no-slot-is-bad-form", "session-signed-no-slot-ann", "session-signed-no-slot-dan")
@@ -631,7 +641,7 @@ def _(patch: Patch) -> None:
 
     def load(records: Any) -> RoomState:
         made = honest(records)
-        made.equivocator = None
+        made.equivocators = []
         return made
 
     patch.here(RoomState, "load", staticmethod(load))
