@@ -35,8 +35,8 @@ def take_invitation(arrival: Arrival, data: bytes) -> Room | None:
     room, _ = Room.join(engine.owner, shelved.keys, data, now)
     old = engine.rooms.get(room.id)
     anew = resyncing.is_answer(engine, invitation, old, room)
-    if anew and old is not None and room.has_lost(old):
-        raise HeldError(Reason.ALREADY_MEMBER, "let in anew on a branch that has lost since")
+    if old is not None and (anew or old.closed) and room.has_lost(old):
+        raise HeldError(Reason.ALREADY_MEMBER, "let in on a branch that has lost since")
     stale = old is not None and engine.is_stale(room.id)
     moved = not (anew or stale) and old is not None and room.moves(old, invitation.inviter, now)
     if old is not None and moved:

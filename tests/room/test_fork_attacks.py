@@ -6,14 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from evanesce import epoch, kept_epoch
 from evanesce.epoch import SealedCommit, seal_commit
 from evanesce.errors import Reason
 from evanesce.formats import COMMIT_COPY
+from evanesce.limits import MAX_FORMER, MAX_NOTED
 from evanesce.membership import Role, Roster, make_entry
 from evanesce.operations import Remove
+from evanesce.pending import note
 from evanesce.primitives import dh_keypair, sign_keypair
+from evanesce.proofs import Proof, ProofKind, sign_sanction
 from evanesce.room import Room
 from evanesce.secret import Secret
+from evanesce.state import Contact
 from evanesce.wire import decode, encode
 from tests.room.room_support import NOW, Stream, World, refused, state_of
 
@@ -52,8 +57,6 @@ def test_a_second_epoch_of_one_prefix_is_refused_in_any_order(
     world = World("ann", "bob", "xen", "yan")
     one, other = world.make("xen"), world.make("yan")
     ground = {world["xen"].transcript, world["yan"].transcript}
-    from evanesce import epoch, kept_epoch
-
     real = epoch.prefix_of
 
     def colliding(transcript: bytes) -> bytes:
@@ -104,13 +107,13 @@ def test_a_sanction_noted_on_a_false_branch_is_not_pending_on_the_true_one() -> 
     carl, bob = world["carl"].own_id, world["bob"].own_id
     mal, sock = world.people["mal"], world.people["sock"].keys
     false = Room.restore(world["mal"].records())
-    epoch = state_of(false).epoch
+    branch = state_of(false).epoch
     leaf, leaf_key = dh_keypair(Stream("leaf"))
     sign, sign_key = sign_keypair(Stream("sign"))
-    members = dict(epoch.roster.members)
+    members = dict(branch.roster.members)
     entry = make_entry(sock, false.id, carl, leaf_key, sign_key, 0)
     members[carl] = replace(members[carl], identity=sock.identity, credential=entry)
-    epoch.roster = Roster(members, epoch.roster.next_seniority)
+    branch.roster = Roster(members, branch.roster.next_seniority)
     world.now += 5
     guest = world.people["vic"].invited(now=world.now)
     made = false.commit(mal.keys, [], [guest], world.now, mal.random)
@@ -151,3 +154,42 @@ def test_who_has_been_removed_does_not_silence_the_room_by_equivocating() -> Non
     assert told == [False, True]
     assert world["bob"].equivocator is None
     world.check_talk("ann", "bob")
+
+
+def test_a_flood_of_its_own_statements_does_not_push_out_the_removal_of_an_insider() -> None:
+    """REQ-EPOCH-28: what is noted is bounded, and its records can be read again."""
+    world = World("ann", "bob", "mal", "yan", roles={"mal": Role.OWNER, "yan": Role.ADMIN})
+    ann, mal, yan = (world.member(name) for name in ("ann", "mal", "yan"))
+
+    def statement(by: str, of: bytes, admission: bytes, role: Role | None, made: int) -> Proof:
+        author = world[by].own_id
+        signed = sign_sanction(world.people[by].keys, world["bob"].id, of, admission, author,
+                               role, made, None).signed  # fmt: skip
+        return Proof(ProofKind.SANCTION, signed)
+
+    state = state_of(world["bob"])
+    removal = statement("ann", mal.id, mal.admission, None, 0)
+    flood = [statement("mal", yan.id, yan.admission, Role.MEMBER, made)
+             for made in range(MAX_NOTED + 50)]  # fmt: skip
+    note(state, [], [removal], world.now)
+    note(state, [], flood, world.now)
+    assert len(state.noted) == MAX_NOTED
+    assert removal in state.noted
+    assert ann.id in world["bob"].roster
+    again = Room.restore(world["bob"].records())
+    assert again.digest() == world["bob"].digest()
+    assert again.pending == world["bob"].pending
+    assert removal in again.pending
+
+
+def test_former_members_in_the_directory_are_bounded() -> None:
+    world = World("ann", "bob")
+    state = state_of(world["bob"])
+    for number in range(MAX_FORMER + 50):
+        state.directory[number.to_bytes(32, "big")] = Contact("x" * 256)
+    world.commit("ann")
+    former = [member for member in state.directory if member not in world["bob"].roster]
+    assert len(former) == MAX_FORMER
+    assert former[0] == (50).to_bytes(32, "big")  # the oldest have gone
+    assert Room.restore(world["bob"].records()).digest() == world["bob"].digest()
+    world.check_talk()
