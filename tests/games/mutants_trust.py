@@ -383,7 +383,7 @@ def does_not_notice_equivocation(weakened: Weakened) -> None:
     def apply_commit(room: RoomState, data: bytes, now: int) -> Any:
         change = original(room, data, now)
         if change.equivocation:
-            room.equivocator = None
+            room.equivocators.clear()
         return change
 
     weakened.function(original, apply_commit)
