@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from evanesce import LocalError, Policy, Reason, RemovedFromRoom, RoomJoined, actions
+from evanesce import (
+    ChangesLost,
+    LocalError,
+    Policy,
+    Reason,
+    RemovedFromRoom,
+    RoomJoined,
+    actions,
+)
+from evanesce.applying import CommitApplied
 from evanesce.founding import Invited
+from evanesce.limits import MAX_CLOCK_LEAD
 from evanesce.membership import Mode, Role
 from evanesce.operations import Remove
+from evanesce.ports import ManualClock
 from evanesce.room import Room
 from tests.device.device_support import NOW, World
+from tests.device.fork_support import minutes, resume
 from tests.room.room_support import Person
 
 HOUR = 3_600
@@ -90,3 +102,69 @@ async def test_a_room_whose_mailbox_is_missing_gets_another_and_goes_on(world: W
     assert await junho.heard() == ["I am elsewhere now"]
     await world.advance(60)  # it is announced, if not with the message
     await world.check_talk(room, mina, junho)
+
+
+async def test_a_commit_ahead_of_the_clock_is_judged_once_and_then_when_its_time_has_come(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """REQ-LIMIT-46, over a restart as well."""
+    ahead = ManualClock(NOW + MAX_CLOCK_LEAD + 600)
+    mina, junho = await world.open("Mina"), await world.open("Junho")
+    room = await world.group(mina, junho)
+    await mina.close()
+    mina.clock = ahead
+    await mina.open()
+    judged: list[int] = []
+    apply = Room.apply
+
+    def counted(self: Room, data: bytes, now: int) -> CommitApplied:
+        judged.append(now)
+        return apply(self, data, now)
+
+    monkeypatch.setattr(Room, "apply", counted)
+    room = mina.room(room)
+    await room.refresh()
+    await world.settle()
+    assert len(judged) == 1
+    for _ in range(4):
+        await world.advance(60)
+    await junho.close()
+    await junho.open()
+    for _ in range(4):
+        await world.advance(60)
+    assert len(judged) == 1, "its time has not come"
+    await world.advance(180)
+    assert len(judged) == 2
+    world.check_agreement(room, mina, junho)
+
+
+async def test_somebody_removed_on_a_branch_that_lost_is_not_admitted_again_by_itself(
+    world: World,
+) -> None:
+    """10.9: the sanction names an id that nobody has any more, but its admission too."""
+    behind = ManualClock(NOW)
+    mina, junho = await world.open("Mina"), await world.open("Junho")
+    sora, guest = await world.open("Sora", clock=behind), await world.open("Guest")
+    room = await world.group(mina, junho, sora)
+    await room.set_role(mina.person(room, junho), Role.ADMIN)
+    await world.check_talk(room, mina, junho, sora)
+    await world.advance(2 * 3_600)
+    world.relay.paused = True
+    before = {seen.envelope for seen in world.relay.seen}
+    await sora.room(room).refresh()
+    await world.settle()
+    behind.advance(2 * 3_600)
+    world.relay.kept_back |= {seen.envelope for seen in world.relay.seen} - before
+    await resume(world)
+    await junho.room(room).add(await guest.device.card(one_time=True))
+    await world.settle()
+    added = next(person for person in mina.room(room).members if person.name == "Guest")
+    await mina.room(room).remove(added)
+    await world.settle()
+    assert guest.room(room).closed
+    await world.relay.let_go()
+    await minutes(world, 5)
+    assert mina.room(room).transcript == junho.room(room).transcript == sora.room(room).transcript
+    assert len(mina.room(room).members) == 3, "it is in again"
+    lost = junho.told(ChangesLost)
+    assert [len(event.added) for event in lost] == [1]
