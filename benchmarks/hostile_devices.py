@@ -145,7 +145,7 @@ def late_first(size: int) -> Prepared:
     for copy in others:
         device.take(Counts(), device.mine.id, copy)
     length = sum(map(len, others))
-    held = 4 * length + 4_096 * (count + 1)
+    held = 4 * length + 16_384 * (count + 1)  # and each time the room's few small records
     allowed = bound(size=4 * length, waiting=16 * (count + 1), held=held,
                     members=2 * (count + 1), fixed=16 * (count + 1))  # fmt: skip
     return (lambda counts: device.take(counts, device.mine.id, first)), allowed, length
