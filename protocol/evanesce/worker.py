@@ -231,7 +231,7 @@ class Worker(ABC):
             self._store.scrub()
         except EvanesceError as error:
             self.tell([StoreFailed(error.reason, f"not scrubbed: {error.detail}")])
-        except Exception as error:
+        except Exception as error:  # an embedder's store may raise anything: told, and tried again
             self.tell([StoreFailed(Reason.BAD_STORE, f"not scrubbed: {type(error).__name__}")])
         else:
             self._scrub_due = False

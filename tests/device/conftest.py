@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.device.device_support import World
+from tests.device.device_support import Actor, World
 
 
 @pytest.fixture
@@ -13,3 +13,23 @@ async def world() -> AsyncIterator[World]:
     made = World()
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def mina(world: World) -> Actor:
+    return await world.open("Mina")
+
+
+@pytest.fixture
+async def junho(world: World) -> Actor:
+    return await world.open("Junho")
+
+
+@pytest.fixture
+async def sora(world: World) -> Actor:
+    return await world.open("Sora")
+
+
+@pytest.fixture
+async def dora(world: World) -> Actor:
+    return await world.open("Dora")

@@ -23,26 +23,6 @@ from tests.device.fork_support import agreed, at_once, losers, minutes, resume, 
 
 
 @pytest.fixture
-async def mina(world: World) -> Actor:
-    return await world.open("Mina")
-
-
-@pytest.fixture
-async def junho(world: World) -> Actor:
-    return await world.open("Junho")
-
-
-@pytest.fixture
-async def sora(world: World) -> Actor:
-    return await world.open("Sora")
-
-
-@pytest.fixture
-async def dora(world: World) -> Actor:
-    return await world.open("Dora")
-
-
-@pytest.fixture
 async def room(
     world: World, mina: Actor, junho: Actor, sora: Actor, dora: Actor
 ) -> Conversation:

@@ -26,21 +26,6 @@ from tests.device.fork_support import agreed, at_once, minutes, resume, untroubl
 
 
 @pytest.fixture
-async def mina(world: World) -> Actor:
-    return await world.open("Mina")
-
-
-@pytest.fixture
-async def junho(world: World) -> Actor:
-    return await world.open("Junho")
-
-
-@pytest.fixture
-async def sora(world: World) -> Actor:
-    return await world.open("Sora")
-
-
-@pytest.fixture
 async def guest(world: World) -> Actor:
     return await world.open("Guest")
 
